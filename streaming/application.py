@@ -1,0 +1,66 @@
+"""What `app_flask.py` and `app_quart.py` share: the settings, from the environment or the options.
+
+Loading reads the configuration and sets up the log lines; it opens no socket, thread or loop.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from streaming.config import CONFIG_VARIABLE, load
+from streaming.core.errors import ConfigError
+from streaming.core.settings import Settings
+from streaming.logs import set_up_logging
+
+THREADS_VARIABLE = "FANSTREAM_THREADS"
+"""The environment variable that says how many threads each worker of a WSGI server has."""
+
+THREADS_NOT_FOR_STREAMS = 8
+"""Threads that are kept for requests that are not streams."""
+
+
+def load_settings() -> Settings:
+    """Load the settings of an application that a server imports.
+
+    Raises:
+        ConfigError: A mistake in the configuration.
+    """
+    set_up_logging()
+    settings = load(None, env=os.environ, cwd=Path.cwd()).settings
+    threads = os.environ.get(THREADS_VARIABLE)
+    if threads is None:
+        return settings
+    for_streams = max(1, int(threads) - THREADS_NOT_FOR_STREAMS)
+    max_streams = min(settings.server.max_streams, for_streams)
+    return replace(settings, server=replace(settings.server, max_streams=max_streams))
+
+
+Run = Callable[..., None]
+
+
+def run_application(run: Run) -> None:
+    """Run a development server, as the options of the command line say.
+
+    Args:
+        run: Given `host`, `port`, `debug` and `reload`; it serves until it is told to end.
+    """
+
+    @click.command()
+    @click.option("--host", default="127.0.0.1", show_default=True)
+    @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+    @click.option("--config", metavar="FILE")
+    @click.option("--debug", is_flag=True)
+    @click.option("--reload", is_flag=True, help="Start again when a source file changes.")
+    def command(host: str, port: int, config: str | None, debug: bool, reload: bool) -> None:
+        if config is not None:
+            os.environ[CONFIG_VARIABLE] = config
+        try:
+            load(None, env=os.environ, cwd=Path.cwd())
+        except ConfigError as exc:
+            raise click.UsageError(str(exc)) from exc
+        run(host=host, port=port, debug=debug, reload=reload)
+
+    command()

@@ -1,0 +1,161 @@
+"""The command: `fanstream serve` and `fanstream demo`.
+
+Every mistake in the options or the configuration ends the start with status 2 and a sentence that
+names it.
+"""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from streaming.application import THREADS_VARIABLE
+from streaming.config import CONFIG_VARIABLE, DEMO_UPSTREAMS_VARIABLE, Loaded, load
+from streaming.core.errors import ConfigError
+from streaming.demo import FEEDS_FILE
+from streaming.demo.server import DemoUpstreams
+from streaming.servers import SERVERS, Server, Serving
+from streaming.supervisor import Supervisor
+
+THREADS_BESIDE_STREAMS = 16
+"""Threads beyond `max_streams`, for requests that are not streams."""
+
+_APP = click.option("--app", type=click.Choice(list(SERVERS)), default="quart", show_default=True)
+_HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+_PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+_CONFIG = click.option(
+    "--config", metavar="FILE", help="Default: $FANSTREAM_CONFIG, ./feeds.toml, the demo feeds."
+)
+
+
+@click.group()
+@click.version_option(package_name="fanstream")
+def main() -> None:
+    """One request, many upstream calls, each answer pushed the moment it arrives."""
+
+
+@main.command()
+@_APP
+@click.option("--server", help="Default: uvicorn for quart, gunicorn for flask.")
+@_HOST
+@_PORT
+@_CONFIG
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--threads", type=click.IntRange(9), help="Default: max_streams + 16.")
+def serve(
+    *,
+    app: str,
+    server: str | None,
+    host: str,
+    port: int,
+    config: str | None,
+    workers: int,
+    threads: int | None,
+) -> None:
+    """Serve the feeds of a configuration, until Ctrl-C or SIGTERM."""
+    loaded = _load_or_exit(config)
+    chosen = _choose_server(app, server)
+    if workers > 1 and loaded.settings.log.url == "memory:":
+        raise click.UsageError(
+            "--workers above 1 needs a log that all processes share, and [log] url is 'memory:':"
+            " a run would be found by one process only"
+        )
+    if threads is not None and not chosen.has_threads:
+        click.echo(f"note: --threads is ignored, {chosen.module} has none to stream in", err=True)
+    env = {**os.environ, CONFIG_VARIABLE: str(Path(config).absolute())} if config else os.environ
+    run = _serve(
+        chosen, loaded=loaded, env=env, host=host, port=port, workers=workers, threads=threads
+    )
+    sys.exit(asyncio.run(run))
+
+
+@main.command()
+@_APP
+@click.option("--server", help="Default: uvicorn for quart, gunicorn for flask.")
+@_HOST
+@_PORT
+def demo(app: str, server: str | None, host: str, port: int) -> None:
+    """Serve the demo feeds, and the upstreams that they call."""
+    chosen = _choose_server(app, server)
+    sys.exit(asyncio.run(_demo(chosen, host=host, port=port)))
+
+
+async def _demo(server: Server, *, host: str, port: int) -> int:
+    async with DemoUpstreams() as upstreams:
+        env = {
+            **os.environ,
+            CONFIG_VARIABLE: str(FEEDS_FILE),
+            DEMO_UPSTREAMS_VARIABLE: upstreams.base_url,
+        }
+        loaded = load(None, env=env, cwd=Path.cwd())
+        click.echo(f"demo upstreams at {upstreams.base_url}")
+        return await _serve(server, loaded=loaded, env=env, host=host, port=port)
+
+
+async def _serve(
+    server: Server,
+    *,
+    loaded: Loaded,
+    env: Mapping[str, str],
+    host: str,
+    port: int,
+    workers: int = 1,
+    threads: int | None = None,
+) -> int:
+    settings = loaded.settings.server
+    threads = threads or settings.max_streams + THREADS_BESIDE_STREAMS
+    serving = Serving(host=host, port=port, workers=workers, threads=threads)
+    _check_free(host, port)
+    if not ipaddress.ip_address(host).is_loopback:
+        click.echo(f"warning: {host} is open to others, and no [auth] asks who they are", err=True)
+    supervisor = Supervisor(
+        server.command(serving),
+        env={**env, THREADS_VARIABLE: str(threads)} if server.has_threads else env,
+        host=host,
+        port=port,
+        drain_timeout=settings.drain_timeout,
+        on_ready=lambda: click.echo(
+            f"{loaded.source} on {server.module}: http://{serving.address}/  (Ctrl-C ends it)"
+        ),
+    )
+    return await supervisor.run()
+
+
+def _choose_server(app: str, name: str | None) -> Server:
+    servers = SERVERS[app]
+    name = name or next(iter(servers))
+    if name not in servers:
+        other = next((other for other in SERVERS if name in SERVERS[other]), None)
+        hint = f"; {name} serves {other}, so: --app {other}" if other else ""
+        raise click.UsageError(f"{app} is served by one of: {', '.join(servers)}{hint}")
+    server = servers[name]
+    if find_spec(server.package) is None:
+        raise click.UsageError(f"{name} is not installed: pip install 'fanstream[{server.extra}]'")
+    return server
+
+
+def _load_or_exit(config: str | None) -> Loaded:
+    try:
+        loaded = load(config, env=os.environ, cwd=Path.cwd())
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if loaded.is_demo:
+        click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
+    return loaded
+
+
+def _check_free(host: str, port: int) -> None:
+    """Say so before a server does it in a traceback of its own."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as exc:
+            raise click.UsageError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc

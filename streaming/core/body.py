@@ -1,0 +1,192 @@
+"""The life of a response's body: a log and a cursor, turned into bytes.
+
+A synchronous state machine, so that one implementation serves a coroutine and a thread, and all
+that is said about beats, lag, age and ends can be tested without a loop:
+
+    OPENING   nothing was written           -> READING  the preamble, and what is there already
+    READING   what the log has, or a beat   -> CLOSING  `shutdown` was written
+                                            -> ENDED    the log has ended and all of it is written
+    CLOSING   the last bytes are out        -> ENDED
+    ENDED     nothing more
+
+It knows no clock: each step is given the time. The rules are CONTRACT's "Wires" and "Events".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal, Protocol
+
+from streaming.core.entry import LogReader, encode_event
+from streaming.core.event import Event
+from streaming.core.wire import Wire
+
+MAX_WRITE_BYTES = 65536
+"""Payload bytes that one write joins; what is beyond waits for the next step."""
+
+ShutdownReason = Literal["drain", "max_age", "lagging"]
+
+Step = bytes | float | None
+"""What a step says: bytes to write, or wait at most until this time, or the end."""
+
+
+class Body(Protocol):
+    """What a driver steps, from a coroutine or from a thread."""
+
+    def step(self, now: float) -> Step:
+        """Say what comes next: bytes to write, a time to wait for at most, or None at the end."""
+        ...
+
+    def shut_down(self, reason: ShutdownReason) -> None:
+        """Have the stream end at its next step, telling its client when to come back."""
+        ...
+
+    def hasten_beat(self) -> None:
+        """Have the next step write a beat, unless it writes something else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """The bounds of one response.
+
+    Args:
+        retry_ms: What the client is told to wait before it connects again.
+        ping_interval: Seconds without a byte until a beat is written.
+        max_lag_events: Events appended since the viewer came and not yet read by it; beyond, it is
+            sent `shutdown` (`lagging`) and closed, and resumes by its id.
+        max_lag_bytes: The same in bytes of payload.
+    """
+
+    retry_ms: int
+    ping_interval: float
+    max_lag_events: int
+    max_lag_bytes: int
+
+
+class _State(Enum):
+    OPENING = auto()
+    READING = auto()
+    CLOSING = auto()
+    ENDED = auto()
+
+
+class StreamBody:
+    """The body of one viewer on a wire that streams.
+
+    Args:
+        log: What is read.
+        wire: How it is written.
+        limits: The bounds.
+        now: The time, in seconds of any monotonic clock.
+        after: The number of the last event that the viewer has.
+        opening: Events without an id to say first, such as `reset`.
+        expires: When the stream is old enough to end (`max_age`); None for never.
+        ping_as_event: Write beats as `ping` events that a browser's script can see.
+    """
+
+    def __init__(
+        self,
+        log: LogReader,
+        *,
+        wire: Wire,
+        limits: BodyLimits,
+        now: float,
+        after: int = 0,
+        opening: Sequence[Event] = (),
+        expires: float | None = None,
+        ping_as_event: bool = False,
+    ) -> None:
+        self._log = log
+        self._wire = wire
+        self._limits = limits
+        self._cursor = after
+        self._opening = opening
+        self._expires = float("inf") if expires is None else expires
+        self._beat = wire.beat(as_event=ping_as_event)
+        self._beat_at = now + limits.ping_interval
+        self._shutdown: ShutdownReason | None = None
+        self._state = _State.OPENING
+        # What was there when the viewer came is a replay, not a lag; what had been trimmed by the
+        # time of the last `reset` has been admitted.
+        self._lag_from = log.last
+        self._offset = log.end_offset
+        self._admitted = 0
+
+    def step(self, now: float) -> Step:
+        """See `Body`. Must not be called by two threads at once."""
+        if self._state is _State.READING:
+            written = self._read(now)
+        elif self._state is _State.OPENING:
+            self._state = _State.READING
+            written = self._open() + self._read(now)
+        else:
+            self._state = _State.ENDED
+            return None
+        if written:
+            self._beat_at = now + self._limits.ping_interval
+            return written
+        if self._log.is_ended and self._cursor >= self._log.last:
+            self._state = _State.ENDED
+            return None
+        if now >= self._beat_at:
+            self._beat_at = now + self._limits.ping_interval
+            return self._beat
+        return min(self._beat_at, self._expires)
+
+    def shut_down(self, reason: ShutdownReason) -> None:
+        """See `Body`."""
+        self._shutdown = reason
+
+    def hasten_beat(self) -> None:
+        """See `Body`."""
+        self._beat_at = 0.0
+
+    def _open(self) -> bytes:
+        preamble = self._wire.preamble(
+            retry_ms=self._limits.retry_ms, ping_interval=self._limits.ping_interval
+        )
+        return preamble + b"".join(encode_event(self._wire, event) for event in self._opening)
+
+    def _read(self, now: float) -> bytes:
+        if self._is_lagging():
+            return self._close("lagging")
+        pieces = self._pending()
+        if self._is_read_out():
+            return b"".join(pieces)
+        if now >= self._expires:
+            self._shutdown = self._shutdown or "max_age"
+        if self._shutdown is not None:
+            pieces.append(self._close(self._shutdown))
+        return b"".join(pieces)
+
+    def _pending(self) -> list[bytes]:
+        """Encode what the log has for this viewer; first a `reset` where a part of it is gone."""
+        pieces = []
+        trimmed = self._log.trimmed_through
+        if trimmed > self._cursor and trimmed > self._admitted:
+            self._admitted = trimmed
+            self._cursor = 0
+            pieces.append(encode_event(self._wire, Event("reset", {"reason": "trimmed"})))
+        entries = self._log.read(self._cursor, max_bytes=MAX_WRITE_BYTES)
+        if entries:
+            self._cursor = entries[-1].n
+            self._offset = max(self._offset, entries[-1].offset)
+            wire = self._wire
+            pieces.extend([entry.encoded(wire) for entry in entries])
+        return pieces
+
+    def _is_read_out(self) -> bool:
+        return self._log.is_ended and self._cursor >= self._log.last
+
+    def _is_lagging(self) -> bool:
+        events = self._log.last - max(self._cursor, self._lag_from)
+        if events > self._limits.max_lag_events:
+            return True
+        return self._log.end_offset - self._offset > self._limits.max_lag_bytes
+
+    def _close(self, reason: ShutdownReason) -> bytes:
+        self._state = _State.CLOSING
+        retry_ms = self._limits.retry_ms
+        data = {"reason": reason, "reconnect_ms": retry_ms}
+        return encode_event(self._wire, Event("shutdown", data, retry_ms=retry_ms))

@@ -1,0 +1,110 @@
+"""JSON as fanstream reads and writes it.
+
+RFC 8259, strictly: what is not JSON there (NaN, Infinity, a lone surrogate, wrong UTF-8) is an
+error here too, and a value that was read is written again unchanged: integers of any size, the
+order of keys, the last of duplicate keys. msgspec does the work; the standard library's parser is
+asked only about numbers that msgspec declines.
+"""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+# CPython refuses to convert longer ones to int, as the cost is quadratic (sys.int_info).
+_MAX_INT_DIGITS = 4300
+
+
+def encode(value: Any) -> bytes:
+    """Encode a value as compact JSON on one line, in UTF-8.
+
+    Args:
+        value: What JSON can say, and what msgspec adds: dataclasses, datetimes, UUIDs, enums.
+
+    Raises:
+        ValueError: It has no JSON form: NaN, infinity, a lone surrogate, a cycle.
+        TypeError: A type that has no JSON form.
+    """
+    try:
+        encoded = _encoder.encode(value)
+    except UnicodeEncodeError as exc:
+        raise ValueError("a lone surrogate has no JSON form") from exc
+    except RecursionError as exc:
+        raise ValueError("nested too deeply, or in a cycle") from exc
+    # msgspec writes `null` for a float that is not finite; only then is a walk worth its cost.
+    if b"null" in encoded and _holds_non_finite(value):
+        raise ValueError("NaN and infinity have no JSON form")
+    return encoded
+
+
+def decode(data: bytes | str) -> Any:
+    """Decode one JSON text.
+
+    A byte order mark before it is passed over, as RFC 8259 section 8.1 allows. An integer of more
+    than 4,300 digits comes back as `msgspec.Raw`, which `encode` writes as it stood.
+
+    Raises:
+        ValueError: Not JSON, or a number that a double cannot hold.
+    """
+    if isinstance(data, str):
+        data = data.encode("utf-8", "strict")
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        return _decode_wide_numbers(data)
+    except msgspec.DecodeError as exc:
+        raise ValueError(f"not JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise ValueError("not JSON: nested too deeply") from exc
+
+
+def _decode_wide_numbers(data: bytes) -> Any:
+    try:
+        value = json.loads(
+            data, parse_int=_parse_int, parse_float=_parse_float, parse_constant=_refuse
+        )
+        encode(value)  # the standard library lets lone surrogates pass
+    except RecursionError as exc:
+        raise ValueError("not JSON: nested too deeply") from exc
+    return value
+
+
+def _parse_int(digits: str) -> int | msgspec.Raw:
+    if len(digits) < _MAX_INT_DIGITS:
+        return int(digits)
+    return msgspec.Raw(digits.encode())
+
+
+def _parse_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("not JSON that can be passed on: a number beyond a double")
+    return number
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"not JSON: {name}")
+
+
+def _holds_non_finite(value: Any) -> bool:
+    """Say whether a value that could be encoded holds NaN or infinity."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                return True
+        elif isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            stack.extend(item)
+        elif not isinstance(item, str | int | bytes | None):
+            builtin = msgspec.to_builtins(item)
+            if builtin is not item and not isinstance(builtin, str | int | bytes | None):
+                stack.append(builtin)
+    return False

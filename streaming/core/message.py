@@ -1,0 +1,109 @@
+"""A request and its answer, as the HTTP interface sees them, whatever framework carries them.
+
+An adapter reads all of the request into a `Request` before the body of the answer starts, so that
+nothing of the framework's own request is needed, or held, while a stream runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from streaming.core import codec
+from streaming.core.errors import RequestError
+
+Headers = tuple[tuple[str, str], ...]
+
+NO_STORE: Headers = (("Cache-Control", "no-store"),)
+STREAM_HEADERS: Headers = (
+    ("Cache-Control", "no-cache, no-transform"),
+    ("X-Accel-Buffering", "no"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request.
+
+    Args:
+        method: In upper case.
+        path: The variable parts of its path, such as `{"feed": "city"}`.
+        query: Its query, decoded, in order; a name may come twice.
+        headers: Its headers by lower-case name; several with one name joined by commas.
+        body: Its body; of one over `max_body_bytes`, at least one byte more than that.
+        peer: The address that it came from; empty where there is none.
+        rule: The route's rule.
+        max_silence: Seconds after which a beat has to be written, where nothing but writing tells
+            the carrier that its client has gone; None where it can tell.
+    """
+
+    method: str
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    peer: str = ""
+    rule: str = ""
+    max_silence: float | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return a header by its lower-case name."""
+        return self.headers.get(name)
+
+    def query_value(self, name: str) -> str | None:
+        """Return a value of the query, the last one where there are several."""
+        return next((value for key, value in reversed(self.query) if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What is answered.
+
+    Args:
+        status: The HTTP status.
+        headers: In order; never a hop-by-hop header.
+        body: All of the body; empty where it is a stream.
+    """
+
+    status: int = 200
+    headers: Headers = ()
+    body: bytes = b""
+
+
+def json_reply(value: Any, *, status: int = 200, headers: Headers = NO_STORE) -> Reply:
+    """Answer a JSON document."""
+    content_type = ("Content-Type", "application/json")
+    return Reply(status=status, headers=(content_type, *headers), body=codec.encode(value) + b"\n")
+
+
+def problem_reply(error: RequestError) -> Reply:
+    """Answer a problem document that says what is wrong with a request, and where."""
+    facts = error.facts()
+    retry_after = facts.get("retry_after")
+    return problem(
+        kind=f"urn:fanstream:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+        facts=facts,
+        headers=(("Retry-After", str(retry_after)),) if retry_after is not None else (),
+    )
+
+
+def problem(
+    *,
+    kind: str,
+    title: str,
+    status: int,
+    detail: str | None,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+    headers: Headers = (),
+) -> Reply:
+    """Answer a problem document (RFC 9457); `kind` is its `type`, a URI."""
+    document = {"type": kind, "title": title, "status": status, "detail": detail, **facts}
+    content_type = ("Content-Type", "application/problem+json")
+    return Reply(
+        status=status,
+        headers=(content_type, *NO_STORE, *headers),
+        body=codec.encode(document) + b"\n",
+    )

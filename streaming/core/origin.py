@@ -1,0 +1,88 @@
+"""Where a request comes from: the site of the page that sent it, and the address of the client.
+
+The Fetch standard's `Origin` and the Fetch Metadata `Sec-Fetch-Site` say which page had a browser
+send a request; neither can be forged by a page.
+"""
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from streaming.core.errors import ForbiddenOrigin
+from streaming.core.message import Headers, Request
+
+PREFLIGHT_MAX_AGE = 600
+"""Seconds that a browser may keep the answer to a preflight."""
+
+
+def is_allowed_cross_origin(request: Request, *, cors_origins: Collection[str]) -> bool:
+    """Say whether the request names an origin that the configuration admits."""
+    origin = request.header("origin")
+    return origin is not None and (origin in cors_origins or "*" in cors_origins)
+
+
+def check_origin(request: Request, *, cors_origins: Collection[str]) -> None:
+    """Refuse a request that another site's page had a browser send.
+
+    Raises:
+        ForbiddenOrigin: It is neither this host's own nor in `cors_origins`.
+    """
+    if is_allowed_cross_origin(request, cors_origins=cors_origins):
+        return
+    if request.header("sec-fetch-site") == "cross-site":
+        raise ForbiddenOrigin
+    origin = request.header("origin")
+    # Hosts are compared without the scheme, which a proxy that ends TLS changes.
+    if origin is not None and urlsplit(origin).netloc.lower() != _host(request):
+        raise ForbiddenOrigin
+
+
+def cors_headers(request: Request, *, cors_origins: Collection[str]) -> Headers:
+    """Return what lets the page of an admitted origin read the answer."""
+    if not cors_origins:
+        return ()
+    if not is_allowed_cross_origin(request, cors_origins=cors_origins):
+        return (("Vary", "Origin"),)
+    return (
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Origin", request.header("origin") or ""),
+        ("Access-Control-Expose-Headers", "Location, Retry-After"),
+    )
+
+
+def preflight_headers(*, methods: Collection[str]) -> Headers:
+    """Return what answers the preflight of an admitted origin."""
+    return (
+        ("Access-Control-Allow-Methods", ", ".join(methods)),
+        ("Access-Control-Allow-Headers", "Authorization, Content-Type, Last-Event-ID"),
+        ("Access-Control-Max-Age", str(PREFLIGHT_MAX_AGE)),
+    )
+
+
+def client_address(request: Request, *, trusted_proxies: Collection[str]) -> str:
+    """Return the address of the client, behind the proxies that are trusted to name it.
+
+    The list in `X-Forwarded-For` is read from its end, the nearest first, and ends at the first
+    address that is not a trusted proxy: what stands before it, a client may have written itself.
+    """
+    address = request.peer
+    networks = [ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies]
+    forwarded = (request.header("x-forwarded-for") or "").split(",")
+    while forwarded and _is_within(address, networks):
+        nearest = forwarded.pop().strip()
+        if not nearest:
+            break
+        address = nearest
+    return address
+
+
+def _is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def _host(request: Request) -> str:
+    return (request.header("host") or "").lower()

@@ -1,0 +1,139 @@
+"""Opening a stream: its slot, the place where it starts to read, its body and its viewer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from time import monotonic
+
+from streaming.core.body import Body, BodyLimits, StreamBody
+from streaming.core.document import DocumentBody
+from streaming.core.errors import InvalidParameter
+from streaming.core.event import Event
+from streaming.core.message import STREAM_HEADERS, Headers, Reply, Request
+from streaming.core.negotiation import media_type
+from streaming.core.origin import client_address
+from streaming.core.wire import WIRES
+from streaming.engine.engine import Engine
+from streaming.engine.run import Run
+from streaming.engine.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReply(Reply):
+    """A reply whose body is a stream: the viewer that steps it, for a driver to take over."""
+
+    viewer: Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a viewer starts to read.
+
+    Args:
+        run: What it reads.
+        after: The number of the last event that it has.
+        opening: What it is told first.
+    """
+
+    run: Run
+    after: int = 0
+    opening: tuple[Event, ...] = ()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Say whether nothing is left to read, and nothing will come."""
+        return self.run.is_ended and self.after >= self.run.log.last
+
+
+def open_stream(
+    engine: Engine, request: Request, find_place: Callable[[], Place], *, format: str
+) -> Reply:
+    """Open a stream for a request; for a HEAD, say only what its headers would be.
+
+    Args:
+        engine: Whose stream it is.
+        request: What asks for it.
+        find_place: Says where to start, or starts a run; called only when there is a slot.
+        format: The name of the wire.
+
+    Raises:
+        TooManyStreams: A bound is reached.
+        RequestError: What `find_place` raises; the slot is free again.
+    """
+    ping_as_event = asks_for_ping_events(request)
+    headers = stream_headers(format)
+    if request.method == "HEAD":
+        return Reply(headers=headers)
+    release = admit(engine, request)
+    try:
+        place = find_place()
+    except BaseException:
+        release()
+        raise
+    body = _make_body(engine, request, place, format=format, ping_as_event=ping_as_event)
+    viewer = Viewer(body, log=place.run.log)
+    viewer.on_close(release)
+    place.run.attach()
+    viewer.on_close(place.run.detach)
+    engine.add(viewer)
+    return StreamReply(headers=headers, viewer=viewer)
+
+
+def admit(engine: Engine, request: Request) -> Callable[[], None]:
+    """Take a slot for the request's client; return what releases it.
+
+    Raises:
+        TooManyStreams: A bound is reached.
+    """
+    proxies = engine.settings.server.trusted_proxies
+    address = client_address(request, trusted_proxies=proxies)
+    engine.admission.take(address)
+    return partial(engine.admission.release, address)
+
+
+def make_limits(engine: Engine, request: Request) -> BodyLimits:
+    """Return the bounds of a request's stream."""
+    limits = engine.limits
+    if request.max_silence is None:
+        return limits
+    return replace(limits, ping_interval=min(limits.ping_interval, request.max_silence))
+
+
+def stream_headers(format: str) -> Headers:
+    """Return the headers of a response in a format."""
+    return (("Content-Type", media_type(format)), *STREAM_HEADERS, ("Vary", "Accept"))
+
+
+def asks_for_ping_events(request: Request) -> bool:
+    """Say whether beats are to be events that a browser's script can see.
+
+    Raises:
+        InvalidParameter: `?ping=` is anything but `event`.
+    """
+    ping = request.query_value("ping")
+    if ping not in (None, "event"):
+        raise InvalidParameter("ping", "must be 'event' where it is given")
+    return ping is not None
+
+
+def _make_body(
+    engine: Engine, request: Request, place: Place, *, format: str, ping_as_event: bool
+) -> Body:
+    limits = make_limits(engine, request)
+    if format == "json":
+        return DocumentBody(
+            place.run.log,
+            now=monotonic(),
+            ping_interval=limits.ping_interval,
+            expires=engine.expiry(),
+        )
+    return StreamBody(
+        place.run.log,
+        wire=WIRES[format],
+        limits=limits,
+        now=monotonic(),
+        after=place.after,
+        opening=place.opening,
+        expires=engine.expiry(),
+        ping_as_event=ping_as_event,
+    )

@@ -1,0 +1,156 @@
+"""A viewer: one open response, stepping its body as its log grows.
+
+A viewer is made on the engine's loop. Its body is then stepped by one driver: `drive` here, in a
+coroutine, or the bridge, in a thread. Whichever it is, the viewer is closed exactly once, and from
+then on nothing holds it.
+"""
+
+import asyncio
+import contextlib
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
+
+from streaming.core.body import Body, ShutdownReason, Step
+
+
+class WakingLog(Protocol):
+    """What a viewer needs of a log beside reading it."""
+
+    def add_wake(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called on the loop after each append, until it is removed."""
+        ...
+
+    def remove_wake(self, wake: Callable[[], None]) -> None:
+        """Take back `add_wake`."""
+        ...
+
+
+def _do_nothing() -> None:
+    pass
+
+
+class Viewer:
+    """One open response.
+
+    Args:
+        body: What is stepped.
+        log: What wakes it.
+    """
+
+    def __init__(self, body: Body, *, log: WakingLog) -> None:
+        self.writing_since: float | None = None
+        """When the write that goes on now began, by `time.monotonic`; set by the driver."""
+        self.abort: Callable[[], object] = _do_nothing
+        """Breaks the response off where its client takes nothing any more; set by who can."""
+        self._body = body
+        self._is_gone = False
+        self._is_closed = False
+        self._loop = asyncio.get_running_loop()
+        self._wake: Callable[[], None] = _do_nothing
+        self._closers: list[Callable[[], object]] = [lambda: log.remove_wake(self.wake)]
+        log.add_wake(self.wake)
+
+    def step(self, now: float) -> Step:
+        """Step the body; it has ended where the client has gone."""
+        return None if self._is_gone else self._body.step(now)
+
+    def set_wake(self, wake: Callable[[], None]) -> None:
+        """Have the driver woken by this. It steps once after this call, which may come late."""
+        self._wake = wake
+
+    def on_close(self, closer: Callable[[], object]) -> None:
+        """Have this called once, on the loop, when the viewer is closed; at once if it is."""
+        if self._is_closed:
+            closer()
+        else:
+            self._closers.append(closer)
+
+    def wake(self) -> None:
+        """Have the driver step the body again. Called on the loop, as the next three."""
+        self._wake()
+
+    def hasten_beat(self) -> None:
+        """Have a beat written now, which a client that has gone answers with a reset."""
+        self._body.hasten_beat()
+        self._wake()
+
+    def shut_down(self, reason: ShutdownReason) -> None:
+        """Have the stream end, telling its client when to come back."""
+        self._body.shut_down(reason)
+        self._wake()
+
+    def receive_gone(self) -> None:
+        """End the stream without a word: its client has gone."""
+        self._is_gone = True
+        self._wake()
+
+    def close(self) -> None:
+        """Close the viewer, from any thread; harmless when it is closed, or its loop is."""
+        if not self._is_closed:
+            # A loop that has been closed has let go of all that the viewer held.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.close_on_loop)
+
+    def close_on_loop(self) -> None:
+        """Close the viewer, on its loop; harmless when it is closed."""
+        self._is_closed = True
+        while self._closers:
+            self._closers.pop()()
+
+
+def close_when_dropped(pieces: object, viewer: Viewer) -> None:
+    """Close the viewer at the latest when its generator is dropped.
+
+    One that was never started runs no `finally` when it is closed: a HEAD, an error or a client
+    that leaves before the first piece would keep the viewer for ever.
+    """
+    weakref.finalize(pieces, viewer.close).atexit = False
+
+
+def drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
+    """Step a viewer's body in the running task, and close it at the end, however that comes."""
+    pieces = _drive(viewer)
+    close_when_dropped(pieces, viewer)
+    return pieces
+
+
+async def _drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
+    waiting = _Waiting()
+    viewer.set_wake(waiting.wake)
+    if (task := asyncio.current_task()) is not None:
+        viewer.abort = task.cancel
+    try:
+        while (step := viewer.step(time.monotonic())) is not None:
+            if isinstance(step, bytes):
+                viewer.writing_since = time.monotonic()
+                yield step
+                viewer.writing_since = None
+                # A log that always has more must not keep the loop from all others.
+                await asyncio.sleep(0)
+            else:
+                await waiting.wait_until(step)
+    finally:
+        viewer.close_on_loop()
+
+
+class _Waiting:
+    """Waits for a wake or a time, whichever comes first; a wake that came before counts."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._woken: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    async def wait_until(self, when: float) -> None:
+        self._woken = self._loop.create_future()
+        timer = self._loop.call_later(max(0.0, when - time.monotonic()), self.wake)
+        try:
+            await self._woken
+        finally:
+            timer.cancel()
+            self._woken = None

@@ -1,0 +1,152 @@
+"""fanstream for Flask: an application, a blueprint, and a decorator for a view of one's own.
+
+The work is done on the loop of a thread that the bridge keeps; the body of a response is a
+generator in the worker's thread. This module hands requests and replies over, and decides nothing.
+"""
+
+import functools
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+import httpx
+from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
+from werkzeug.exceptions import HTTPException
+
+from streaming import adapter
+from streaming.core.feed import Feed
+from streaming.core.message import Reply, Request
+from streaming.core.routes import ROUTES, Route
+from streaming.core.settings import ServerSettings, Settings
+from streaming.engine.bridge import Bridge, drive_in_thread
+from streaming.engine.own_stream import OwnStreamReply, call_view
+from streaming.engine.streams import StreamReply
+
+__all__ = ["blueprint", "create_app", "event_stream"]
+
+
+def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -> Flask:
+    """Make an application that serves the feeds of a configuration, and the page.
+
+    Making it opens no socket, thread or loop; the first request does.
+
+    Args:
+        settings: The configuration; see `streaming.config.load`.
+        client: A client of your own for the upstream calls. It is used on the engine's loop only,
+            and not closed here. None for fanstream's own.
+    """
+    app = Flask("streaming", static_folder=None)
+    app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
+    app.register_error_handler(HTTPException, _problem)
+    return app
+
+
+def blueprint(
+    feeds: Iterable[Feed],
+    *,
+    server: ServerSettings | None = None,
+    client: httpx.AsyncClient | None = None,
+    name: str = "fanstream",
+) -> Blueprint:
+    """Make a blueprint that adds feeds, and their page, to an application of your own.
+
+    Args:
+        feeds: What it serves.
+        server: The bounds of the process; None for the defaults.
+        client: As in `create_app`.
+        name: The blueprint's name.
+    """
+    settings = adapter.settings_of(feeds, server=server)
+    return _make_blueprint(settings, client=client, name=name)
+
+
+def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
+    """Make a streaming endpoint of a view that is a generator, plain or async.
+
+    It yields events, dicts or strings. A plain generator runs in the request's thread, so that a
+    beat is written only between its items; an async one runs on the engine's loop, with the
+    request's context variables. A view that takes `last_event_id` is handed what the client sends
+    to resume, or None.
+    """
+
+    @functools.wraps(view)
+    def endpoint(**path: Any) -> Response:
+        incoming, fd = _read()
+        reply = _bridge().open_own(incoming, fd=fd)
+        if not isinstance(reply, OwnStreamReply):
+            return _respond(reply)
+        items = call_view(view, incoming, path)
+        if isinstance(items, AsyncIterator):
+            reply.run(items)
+            return _respond(reply, drive_in_thread(reply.viewer))
+        return _respond(reply, reply.drive(items))
+
+    return endpoint
+
+
+def _make_blueprint(
+    settings: Settings, *, client: httpx.AsyncClient | None, name: str
+) -> Blueprint:
+    bridge = Bridge(functools.partial(adapter.make_engine, settings, client=client))
+    folder = adapter.static_folder()
+    made = Blueprint(name, __name__, static_folder=folder, static_url_path="/static")
+    made.record(lambda state: state.app.extensions.setdefault(adapter.EXTENSION, bridge))
+    made.add_url_rule("/", "page", functools.partial(_page, made))
+    for route in ROUTES:
+        made.add_url_rule(
+            route.rule,
+            route.name,
+            functools.partial(_answer, bridge, route, settings.server.max_body_bytes),
+            methods=route.methods,
+            provide_automatic_options=False,
+        )
+    return made
+
+
+def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> Response:
+    body = request.stream.read(max_body_bytes + 1)
+    incoming, fd = _read(route=route, path=path, body=body)
+    reply = bridge.answer(route.operation(request.method), incoming, fd=fd)
+    if isinstance(reply, StreamReply):
+        return _respond(reply, drive_in_thread(reply.viewer))
+    return _respond(reply)
+
+
+def _respond(reply: Reply, pieces: Iterator[bytes] | None = None) -> Response:
+    headers, body = adapter.write_headers(reply, request)
+    response = Response(stream_with_context(pieces) if pieces else body, status=reply.status)
+    response.headers.clear()
+    response.headers.extend(headers)
+    return response
+
+
+def _read(**parts: Any) -> tuple[Request, int | None]:
+    """Read the request, and find the descriptor of its client's socket."""
+    environ = request.environ
+    # A TLS socket's bytes are not the client's words: its end cannot be told from the outside.
+    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if sock is not None and not isinstance(sock, ssl.SSLSocket):
+        return adapter.read_request(request, **parts), sock.fileno()
+    max_silence = adapter.MAX_SILENCE_WITHOUT_SOCKET
+    return adapter.read_request(request, max_silence=max_silence, **parts), None
+
+
+def _bridge() -> Bridge:
+    """Return the application's bridge; one with the defaults where no blueprint brought one."""
+    extensions = current_app.extensions
+    if adapter.EXTENSION not in extensions:
+        extensions.setdefault(
+            adapter.EXTENSION, Bridge(functools.partial(adapter.make_engine, Settings()))
+        )
+    bridge: Bridge = extensions[adapter.EXTENSION]
+    return bridge
+
+
+def _page(made: Blueprint) -> Response:
+    response = made.send_static_file("index.html")
+    response.headers.update(adapter.PAGE_HEADERS)
+    return response
+
+
+def _problem(error: HTTPException) -> Response:
+    return _respond(adapter.problem_of(error))

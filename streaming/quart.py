@@ -1,0 +1,148 @@
+"""fanstream for Quart: an application, a blueprint, and a decorator for a view of one's own.
+
+The work is done on Quart's own loop; the body of a response is an async generator. This module
+hands requests and replies over, and decides nothing.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import httpx
+from quart import Blueprint, Quart, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from streaming import adapter
+from streaming.core.feed import Feed
+from streaming.core.message import Reply
+from streaming.core.routes import ROUTES, Route
+from streaming.core.settings import ServerSettings, Settings
+from streaming.engine.loop_host import LoopHost
+from streaming.engine.own_stream import OwnStreamReply, answer_own, call_view
+from streaming.engine.streams import StreamReply
+from streaming.engine.viewer import drive
+
+__all__ = ["blueprint", "create_app", "event_stream"]
+
+
+def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -> Quart:
+    """Make an application that serves the feeds of a configuration, and the page.
+
+    Making it opens no socket, thread or loop; the first request does.
+
+    Args:
+        settings: The configuration; see `streaming.config.load`.
+        client: A client of your own for the upstream calls; not closed here. None for fanstream's
+            own.
+    """
+    app = Quart("streaming", static_folder=None)
+    app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
+    app.register_error_handler(HTTPException, _problem)
+    return app
+
+
+def blueprint(
+    feeds: Iterable[Feed],
+    *,
+    server: ServerSettings | None = None,
+    client: httpx.AsyncClient | None = None,
+    name: str = "fanstream",
+) -> Blueprint:
+    """Make a blueprint that adds feeds, and their page, to an application of your own.
+
+    Args:
+        feeds: What it serves.
+        server: The bounds of the process; None for the defaults.
+        client: As in `create_app`.
+        name: The blueprint's name.
+    """
+    settings = adapter.settings_of(feeds, server=server)
+    return _make_blueprint(settings, client=client, name=name)
+
+
+def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]:
+    """Make a streaming endpoint of a view that is a generator, plain or async.
+
+    It yields events, dicts or strings. An async generator runs in a task, a plain one in a thread
+    of its own, either with the request's context variables. A view that takes `last_event_id` is
+    handed what the client sends to resume, or None.
+    """
+
+    @functools.wraps(view)
+    async def endpoint(**path: Any) -> Response:
+        incoming = adapter.read_request(request)
+        reply = await answer_own(_host().engine, incoming)
+        if isinstance(reply, OwnStreamReply):
+            reply.run(call_view(view, incoming, path))
+        return _respond(reply)
+
+    return endpoint
+
+
+def _make_blueprint(
+    settings: Settings, *, client: httpx.AsyncClient | None, name: str
+) -> Blueprint:
+    host = LoopHost(functools.partial(adapter.make_engine, settings, client=client))
+    folder = adapter.static_folder()
+    made = Blueprint(name, __name__, static_folder=str(folder), static_url_path="/static")
+    made.record(lambda state: state.app.extensions.setdefault(adapter.EXTENSION, host))
+    made.after_app_serving(host.aclose)
+    made.add_url_rule("/", "page", functools.partial(_page, made))
+    for route in ROUTES:
+        made.add_url_rule(
+            route.rule,
+            route.name,
+            functools.partial(_answer, host, route, settings.server.max_body_bytes),
+            methods=route.methods,
+            provide_automatic_options=False,
+        )
+    return made
+
+
+async def _answer(host: LoopHost, route: Route, max_body_bytes: int, **path: str) -> Response:
+    body = await _read_body(max_body_bytes)
+    incoming = adapter.read_request(request, route=route, path=path, body=body)
+    return _respond(await host.answer(route.operation(request.method), incoming))
+
+
+async def _read_body(max_body_bytes: int) -> bytes:
+    """Read the body, and no more of it than shows that it is too long."""
+    body = bytearray()
+    async for data in request.body:
+        body += data
+        if len(body) > max_body_bytes:
+            break
+    return bytes(body)
+
+
+def _respond(reply: Reply) -> Response:
+    headers, body = adapter.write_headers(reply, request)
+    pieces = drive(reply.viewer) if isinstance(reply, StreamReply) else body
+    response = Response(pieces, status=reply.status)
+    # Quart's default of 60 s would cut a stream off without a word.
+    response.timeout = None
+    response.headers.clear()
+    response.headers.extend(headers)
+    return response
+
+
+def _host() -> LoopHost:
+    """Return the application's host; one with the defaults where no blueprint brought one."""
+    extensions = current_app.extensions
+    if adapter.EXTENSION not in extensions:
+        own = LoopHost(functools.partial(adapter.make_engine, Settings()))
+        # `after_serving` is closed to further functions once requests have come.
+        current_app.after_serving_funcs.append(own.aclose)
+        extensions[adapter.EXTENSION] = own
+    host: LoopHost = extensions[adapter.EXTENSION]
+    return host
+
+
+async def _page(made: Blueprint) -> Response:
+    response = await made.send_static_file("index.html")
+    response.headers.update(adapter.PAGE_HEADERS)
+    return response
+
+
+async def _problem(error: HTTPException) -> Response:
+    return _respond(adapter.problem_of(error))

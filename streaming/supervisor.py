@@ -1,0 +1,143 @@
+"""The parent of a server: it never serves, and sees to an orderly end (DESIGN "Drain").
+
+Told to end, it has the engines drain first, each over the socket that it listens on, then ends the
+server, and kills what is left at the deadline. The server runs in a process group of its own, so
+that Ctrl-C reaches it through here alone, and once.
+"""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from streaming.engine.control import CONTROL_VARIABLE
+from streaming.servers import GRACE
+
+POLL_INTERVAL = 0.05
+"""Seconds between two tries to connect to a server that starts."""
+
+
+class Supervisor:
+    """Runs one server until it ends, or until it is told to end it.
+
+    Args:
+        command: The server's command.
+        env: Its environment.
+        host: The address that it listens on.
+        port: The port that it listens on.
+        drain_timeout: Seconds that engines have for their streams.
+        on_ready: Called once when the server takes connections.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        env: Mapping[str, str],
+        host: str,
+        port: int,
+        drain_timeout: float,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._command = command
+        self._env = env
+        self._host = host
+        self._port = port
+        self._drain_timeout = drain_timeout
+        self._on_ready = on_ready
+        self._engines: set[asyncio.StreamWriter] = set()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._told = asyncio.Event()
+        self._told_twice = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run the server; return its exit status, 0 where it ended because it was told to."""
+        with tempfile.TemporaryDirectory(prefix="fanstream-") as folder:
+            path = str(Path(folder, "control"))
+            control = await asyncio.start_unix_server(self._receive_engine, path)
+            try:
+                return await self._run({**self._env, CONTROL_VARIABLE: path})
+            finally:
+                control.close()
+                for writer in list(self._engines):
+                    writer.close()
+
+    async def _run(self, env: Mapping[str, str]) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._receive_signal)
+        server = await asyncio.create_subprocess_exec(
+            *self._command, env=env, start_new_session=True
+        )
+        try:
+            ended, told = asyncio.create_task(server.wait()), asyncio.create_task(self._told.wait())
+            ready = asyncio.create_task(self._wait_ready())
+            await asyncio.wait([ended, told], return_when=asyncio.FIRST_COMPLETED)
+            for task in (ready, told):
+                task.cancel()
+            if ended.done():
+                return ended.result()
+            await self._drain()
+            await self._end(server)
+            return 0
+        finally:
+            _signal_group(server, signal.SIGKILL)
+            await server.wait()
+
+    async def _wait_ready(self) -> None:
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(self._host, self._port)
+                writer.close()
+                self._on_ready()
+                return
+            await asyncio.sleep(POLL_INTERVAL)
+
+    async def _drain(self) -> None:
+        """Have all engines drain; a second signal, or the deadline, ends the wait."""
+        for writer in self._engines:
+            writer.write(b"d")
+        twice = asyncio.create_task(self._told_twice.wait())
+        drained = asyncio.create_task(self._drained.wait())
+        await asyncio.wait(
+            [twice, drained], timeout=self._drain_timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in (twice, drained):
+            task.cancel()
+
+    async def _end(self, server: asyncio.subprocess.Process) -> None:
+        """End the server in order, if it does within `GRACE`."""
+        if self._told_twice.is_set():
+            return
+        _signal_group(server, signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                await server.wait()
+
+    async def _receive_engine(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._engines.add(writer)
+        self._drained.clear()
+        if self._told.is_set():
+            writer.write(b"d")
+        with suppress(OSError):
+            await reader.read()
+        writer.close()
+        self._engines.discard(writer)
+        if not self._engines:
+            self._drained.set()
+
+    def _receive_signal(self) -> None:
+        if self._told.is_set():
+            self._told_twice.set()
+        self._told.set()
+
+
+def _signal_group(server: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, number)
