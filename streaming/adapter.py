@@ -57,9 +57,10 @@ def read_request(
 
 def write_headers(reply: Reply, request: WerkzeugRequest) -> tuple[Headers, bytes]:
     """Return the headers and the body of a reply; the answer to a HEAD has none to send."""
-    if request.method != "HEAD" or not reply.body:
-        return reply.headers, reply.body
-    return (*reply.headers, ("Content-Length", str(len(reply.body)))), b""
+    if not reply.body:
+        return reply.headers, b""
+    headers = (*reply.headers, ("Content-Length", str(len(reply.body))))
+    return headers, b"" if request.method == "HEAD" else reply.body
 
 
 def static_folder() -> Path:

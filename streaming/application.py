@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from streaming.config import CONFIG_VARIABLE, load
+from streaming.config import CONFIG_VARIABLE, Loaded, load
 from streaming.core.errors import ConfigError
 from streaming.core.settings import Settings
 from streaming.logs import set_up_logging
@@ -38,6 +38,24 @@ def load_settings() -> Settings:
     return replace(settings, server=replace(settings.server, max_streams=max_streams))
 
 
+def load_or_exit(path: str | None) -> Loaded:
+    """Load the settings that a command is to serve; say so where they are the demo's.
+
+    Args:
+        path: What `--config` says; None where it does not.
+
+    Raises:
+        click.UsageError: A mistake in the configuration: the command ends with status 2.
+    """
+    try:
+        loaded = load(path, env=os.environ, cwd=Path.cwd())
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if loaded.is_demo:
+        click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
+    return loaded
+
+
 Run = Callable[..., None]
 
 
@@ -57,10 +75,7 @@ def run_application(run: Run) -> None:
     def command(host: str, port: int, config: str | None, debug: bool, reload: bool) -> None:
         if config is not None:
             os.environ[CONFIG_VARIABLE] = config
-        try:
-            load(None, env=os.environ, cwd=Path.cwd())
-        except ConfigError as exc:
-            raise click.UsageError(str(exc)) from exc
+        load_or_exit(None)
         run(host=host, port=port, debug=debug, reload=reload)
 
     command()

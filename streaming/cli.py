@@ -10,14 +10,20 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from streaming.application import THREADS_VARIABLE
-from streaming.config import CONFIG_VARIABLE, DEMO_UPSTREAMS_VARIABLE, Loaded, load
-from streaming.core.errors import ConfigError
+from streaming.application import THREADS_VARIABLE, load_or_exit
+from streaming.config import (
+    CONFIG_VARIABLE,
+    DEMO_SOURCE,
+    DEMO_UPSTREAMS_VARIABLE,
+    Loaded,
+    load,
+)
 from streaming.demo import FEEDS_FILE
 from streaming.demo.server import DemoUpstreams
 from streaming.servers import SERVERS, Server, Serving
@@ -59,7 +65,7 @@ def serve(
     threads: int | None,
 ) -> None:
     """Serve the feeds of a configuration, until Ctrl-C or SIGTERM."""
-    loaded = _load_or_exit(config)
+    loaded = load_or_exit(config)
     chosen = _choose_server(app, server)
     if workers > 1 and loaded.settings.log.url == "memory:":
         raise click.UsageError(
@@ -93,7 +99,7 @@ async def _demo(server: Server, *, host: str, port: int) -> int:
             CONFIG_VARIABLE: str(FEEDS_FILE),
             DEMO_UPSTREAMS_VARIABLE: upstreams.base_url,
         }
-        loaded = load(None, env=env, cwd=Path.cwd())
+        loaded = replace(load(None, env=env, cwd=Path.cwd()), source=DEMO_SOURCE)
         click.echo(f"demo upstreams at {upstreams.base_url}")
         return await _serve(server, loaded=loaded, env=env, host=host, port=port)
 
@@ -109,10 +115,11 @@ async def _serve(
     threads: int | None = None,
 ) -> int:
     settings = loaded.settings.server
-    threads = threads or settings.max_streams + THREADS_BESIDE_STREAMS
+    if threads is None or not server.has_threads:
+        threads = settings.max_streams + THREADS_BESIDE_STREAMS
     serving = Serving(host=host, port=port, workers=workers, threads=threads)
     _check_free(host, port)
-    if not ipaddress.ip_address(host).is_loopback:
+    if not _is_loopback(host):
         click.echo(f"warning: {host} is open to others, and no [auth] asks who they are", err=True)
     supervisor = Supervisor(
         server.command(serving),
@@ -140,14 +147,10 @@ def _choose_server(app: str, name: str | None) -> Server:
     return server
 
 
-def _load_or_exit(config: str | None) -> Loaded:
-    try:
-        loaded = load(config, env=os.environ, cwd=Path.cwd())
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
-    if loaded.is_demo:
-        click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
-    return loaded
+def _is_loopback(host: str) -> bool:
+    """Say whether an address, or all that a name stands for, is of this machine alone."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
 
 
 def _check_free(host: str, port: int) -> None:

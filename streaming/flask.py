@@ -17,9 +17,9 @@ from streaming import adapter
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, Request
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings
+from streaming.core.settings import ServerSettings, Settings, check_served
 from streaming.engine.bridge import Bridge, drive_in_thread
-from streaming.engine.own_stream import OwnStreamReply, call_view
+from streaming.engine.own_stream import OwnStreamReply
 from streaming.engine.streams import StreamReply
 
 __all__ = ["blueprint", "create_app", "event_stream"]
@@ -34,7 +34,11 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
         settings: The configuration; see `streaming.config.load`.
         client: A client of your own for the upstream calls. It is used on the engine's loop only,
             and not closed here. None for fanstream's own.
+
+    Raises:
+        ConfigError: The configuration asks for what this version does not do.
     """
+    check_served(settings)
     app = Flask("streaming", static_folder=None)
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, _problem)
@@ -75,7 +79,7 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
         reply = _bridge().open_own(incoming, fd=fd)
         if not isinstance(reply, OwnStreamReply):
             return _respond(reply)
-        items = call_view(view, incoming, path)
+        items = reply.call(view, incoming, path)
         if isinstance(items, AsyncIterator):
             reply.run(items)
             return _respond(reply, drive_in_thread(reply.viewer))
@@ -104,7 +108,8 @@ def _make_blueprint(
 
 
 def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> Response:
-    body = request.stream.read(max_body_bytes + 1)
+    reads_body = route.reads_body(request.method)
+    body = request.stream.read(max_body_bytes + 1) if reads_body else b""
     incoming, fd = _read(route=route, path=path, body=body)
     reply = bridge.answer(route.operation(request.method), incoming, fd=fd)
     if isinstance(reply, StreamReply):
@@ -115,6 +120,8 @@ def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> R
 def _respond(reply: Reply, pieces: Iterator[bytes] | None = None) -> Response:
     headers, body = adapter.write_headers(reply, request)
     response = Response(stream_with_context(pieces) if pieces else body, status=reply.status)
+    # The length of what a HEAD does not get is known to the interface alone.
+    response.automatically_set_content_length = False
     response.headers.clear()
     response.headers.extend(headers)
     return response

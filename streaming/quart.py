@@ -16,9 +16,9 @@ from streaming import adapter
 from streaming.core.feed import Feed
 from streaming.core.message import Reply
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings
+from streaming.core.settings import ServerSettings, Settings, check_served
 from streaming.engine.loop_host import LoopHost
-from streaming.engine.own_stream import OwnStreamReply, answer_own, call_view
+from streaming.engine.own_stream import OwnStreamReply, answer_own
 from streaming.engine.streams import StreamReply
 from streaming.engine.viewer import drive
 
@@ -34,8 +34,14 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
         settings: The configuration; see `streaming.config.load`.
         client: A client of your own for the upstream calls; not closed here. None for fanstream's
             own.
+
+    Raises:
+        ConfigError: The configuration asks for what this version does not do.
     """
+    check_served(settings)
     app = Quart("streaming", static_folder=None)
+    # The bound is the configuration's `max_body_bytes`, and the answer beyond it the interface's.
+    app.config["MAX_CONTENT_LENGTH"] = None
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, _problem)
     return app
@@ -73,7 +79,7 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]
         incoming = adapter.read_request(request)
         reply = await answer_own(_host().engine, incoming)
         if isinstance(reply, OwnStreamReply):
-            reply.run(call_view(view, incoming, path))
+            reply.run(reply.call(view, incoming, path))
         return _respond(reply)
 
     return endpoint
@@ -100,7 +106,7 @@ def _make_blueprint(
 
 
 async def _answer(host: LoopHost, route: Route, max_body_bytes: int, **path: str) -> Response:
-    body = await _read_body(max_body_bytes)
+    body = await _read_body(max_body_bytes) if route.reads_body(request.method) else b""
     incoming = adapter.read_request(request, route=route, path=path, body=body)
     return _respond(await host.answer(route.operation(request.method), incoming))
 

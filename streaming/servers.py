@@ -14,6 +14,10 @@ GRACE = 2
 KEPT_ALIVE = 100
 """Connections beyond the streams that a server keeps open between requests."""
 
+MAX_REQUEST_LINE = 8190
+"""Bytes of a request's first line that gunicorn takes at most; its default of 4094 is less than a
+parameter of 500 characters can come to, percent-encoded. The other servers take more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
@@ -98,6 +102,7 @@ def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
             *(app, "--worker-class", worker_class, "--bind", serving.address, *threads),
             *("--workers", str(serving.workers), "--worker-connections", str(connections)),
             *("--graceful-timeout", str(GRACE), "--log-level", "warning"),
+            *("--limit-request-line", str(MAX_REQUEST_LINE)),
         ]
 
     return arguments

@@ -60,12 +60,12 @@ def say(*parts: bytes, then_reset: bool = False) -> Behaviour:
             await writer.drain()
             await asyncio.sleep(_BETWEEN_PARTS)
         if then_reset:
-            reset(writer)
+            _reset(writer)
 
     return behave
 
 
-def reset(writer: asyncio.StreamWriter) -> None:
+def _reset(writer: asyncio.StreamWriter) -> None:
     """Make the connection's end a reset (RST)."""
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -129,3 +129,17 @@ def test_a_file_of_authorities_is_looked_for_beside_the_process(folder):
     (folder / "ca.pem").touch()
     (folder / "feeds.toml").write_text(FEED.format(name="c") + "ca_file = 'ca.pem'")
     assert not load(None, env={}, cwd=folder).is_demo
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        (b"[auth]\njwt_secret = 'hunter2'\n", "auth"),
+        (b"[log]\nurl = 'redis://:hunter2@localhost'\n", "log.url"),
+    ],
+)
+def test_what_this_version_does_not_do_is_refused(tmp_path, data, path):
+    """Whoever asks for authentication or Redis does not get a start without it."""
+    error = refused(tmp_path, data)
+    assert (error.file, error.path) == ("bad.toml", path)
+    assert "hunter2" not in str(error)

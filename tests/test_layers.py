@@ -20,8 +20,8 @@ LAYERS = ("core", "engine", "face", "app")
 CORE_IMPORTS = frozenset(
     """
     abc base64 binascii bisect codecs collections collections.abc contextlib dataclasses
-    datetime difflib email.utils enum functools hashlib hmac heapq http ipaddress itertools json
-    math operator re string types typing unicodedata urllib.parse zlib
+    datetime difflib email.utils encodings.aliases enum functools hashlib hmac heapq http ipaddress
+    itertools json math operator re string types typing unicodedata urllib.parse zlib
     msgspec
     """.split()
 )

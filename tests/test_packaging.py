@@ -8,6 +8,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -15,12 +16,15 @@ import tarfile
 import tomllib
 import venv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.serving import Served, free_port, serving_command
+from tests.viewing import ask, watching
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -155,6 +159,40 @@ def test_command_is_installed(installed_wheel: Path) -> None:
     """The command stands in the environment and names the two verbs."""
     printed = run(installed_wheel / "fanstream", "--help", cwd=installed_wheel)
     assert {"demo", "serve"} <= set(printed.split())
+
+
+@pytest.fixture(params=["quart uvicorn", "flask werkzeug"])
+def demo(request: pytest.FixtureRequest, installed_wheel: Path, tmp_path: Path) -> Iterator[Served]:
+    """Run the demo from the wheel in an empty folder, on a server that comes with it."""
+    port = free_port()
+    app, server = request.param.split()
+    options = ("--app", app, "--server", server, "--port", str(port))
+    (empty := tmp_path / "empty").mkdir()
+    with serving_command(
+        *(str(installed_wheel / "fanstream"), "demo", *options),
+        python=installed_wheel / "python",
+        port=port,
+        folder=tmp_path,
+        cwd=empty,
+        env={"PYTHONPATH": ""},
+    ) as served:
+        yield served
+
+
+def test_demo_runs_from_the_wheel(demo: Served) -> None:
+    """It serves the page and a whole feed, in which one of five fails, and ends at Ctrl-C."""
+    for path in ("/", "/static/app.js"):
+        assert ask(demo.base_url, path).status_code == 200
+    with watching(demo.base_url, "/feeds/city") as viewer:
+        seen = viewer.rest()
+    outcomes = {it.data["upstream"]: it.event for it in seen if it.event in {"result", "failure"}}
+    answered = dict.fromkeys(["weather", "news", "rates", "ticks"], "result")
+    assert outcomes == answered | {"broken": "failure"}
+    assert (seen[0].event, seen[-1].event) == ("start", "done")
+    assert seen[-1].data["reason"] == "finished"
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == 0
+    assert "Traceback" not in demo.log()
 
 
 def declared_requirements() -> list[Requirement]:

@@ -3,7 +3,8 @@
 `Upstreams` serves in the test's own event loop, `UpstreamsThread` in a thread, for tests that block
 and for applications in other processes. Both say what they saw: the requests, how many are being
 answered, and how often a client hung up before its answer was whole. What is at which path stands
-in `upstream_answers`, `upstream_codings`, `upstream_faults` and `upstream_streams`.
+in `upstream_answers`, `upstream_codings`, `upstream_faults`, `upstream_gates` and
+`upstream_streams`.
 """
 
 import asyncio
@@ -18,12 +19,13 @@ from tests.upstream_answers import answers
 from tests.upstream_codings import codings
 from tests.upstream_exchange import Behaviour, Exchange, Received, read_request
 from tests.upstream_faults import faults
+from tests.upstream_gates import gates
 from tests.upstream_observations import Observations
 from tests.upstream_streams import streams
 
 __all__ = ["Received", "Upstreams", "UpstreamsThread", "closed_port", "full_backlog"]
 
-BEHAVIOURS: dict[str, Behaviour] = {**answers, **codings, **faults, **streams}
+BEHAVIOURS: dict[str, Behaviour] = {**answers, **codings, **faults, **gates, **streams}
 
 # Bytes of a request's head, for tests of long targets and headers.
 _MAX_HEAD_BYTES = 1 << 20

@@ -80,6 +80,7 @@ class StreamBody:
         limits: The bounds.
         now: The time, in seconds of any monotonic clock.
         after: The number of the last event that the viewer has.
+        last_id: The id that it came back with; None where it is new.
         opening: Events without an id to say first, such as `reset`.
         expires: When the stream is old enough to end (`max_age`); None for never.
         ping_as_event: Write beats as `ping` events that a browser's script can see.
@@ -93,6 +94,7 @@ class StreamBody:
         limits: BodyLimits,
         now: float,
         after: int = 0,
+        last_id: str | None = None,
         opening: Sequence[Event] = (),
         expires: float | None = None,
         ping_as_event: bool = False,
@@ -101,16 +103,18 @@ class StreamBody:
         self._wire = wire
         self._limits = limits
         self._cursor = after
+        self._last_id = last_id
         self._opening = opening
         self._expires = float("inf") if expires is None else expires
         self._beat = wire.beat(as_event=ping_as_event)
         self._beat_at = now + limits.ping_interval
         self._shutdown: ShutdownReason | None = None
         self._state = _State.OPENING
-        # What was there when the viewer came is a replay, not a lag; what had been trimmed by the
-        # time of the last `reset` has been admitted.
-        self._lag_from = log.last
+        # How far it has come, for its lag: what was there when it came is a replay, and so is what
+        # it reads again after a `reset`.
+        self._furthest = log.last
         self._offset = log.end_offset
+        # What had been trimmed by the time of the last `reset`.
         self._admitted = 0
 
     def step(self, now: float) -> Step:
@@ -140,11 +144,14 @@ class StreamBody:
 
     def hasten_beat(self) -> None:
         """See `Body`."""
-        self._beat_at = 0.0
+        self._beat_at = float("-inf")
 
     def _open(self) -> bytes:
+        # With the id: a client forgets it at the first blank line that comes without one.
         preamble = self._wire.preamble(
-            retry_ms=self._limits.retry_ms, ping_interval=self._limits.ping_interval
+            retry_ms=self._limits.retry_ms,
+            ping_interval=self._limits.ping_interval,
+            id=self._last_id,
         )
         return preamble + b"".join(encode_event(self._wire, event) for event in self._opening)
 
@@ -163,25 +170,36 @@ class StreamBody:
     def _pending(self) -> list[bytes]:
         """Encode what the log has for this viewer; first a `reset` where a part of it is gone."""
         pieces = []
-        trimmed = self._log.trimmed_through
-        if trimmed > self._cursor and trimmed > self._admitted:
-            self._admitted = trimmed
-            self._cursor = 0
-            pieces.append(encode_event(self._wire, Event("reset", {"reason": "trimmed"})))
         entries = self._log.read(self._cursor, max_bytes=MAX_WRITE_BYTES)
+        # Asked after reading: the log may be trimmed in another thread between the two.
+        if self._has_missed():
+            pieces.append(encode_event(self._wire, Event("reset", {"reason": "trimmed"})))
+            self._cursor = 0
+            entries = self._log.read(0, max_bytes=MAX_WRITE_BYTES)
         if entries:
             self._cursor = entries[-1].n
+            self._furthest = max(self._furthest, self._cursor)
             self._offset = max(self._offset, entries[-1].offset)
             wire = self._wire
             pieces.extend([entry.encoded(wire) for entry in entries])
         return pieces
 
+    def _has_missed(self) -> bool:
+        """Say whether something is gone that the viewer has not had and was not told of."""
+        trimmed = self._log.trimmed_through
+        if trimmed <= self._cursor:
+            return False
+        # Before the end of the gap that the last `reset` spoke of, it has had only what is never
+        # trimmed. The gap may grow then: a `reset` for each growth would never let it get past.
+        was_told = self._cursor < self._admitted
+        self._admitted = trimmed
+        return not was_told
+
     def _is_read_out(self) -> bool:
         return self._log.is_ended and self._cursor >= self._log.last
 
     def _is_lagging(self) -> bool:
-        events = self._log.last - max(self._cursor, self._lag_from)
-        if events > self._limits.max_lag_events:
+        if self._log.last - self._furthest > self._limits.max_lag_events:
             return True
         return self._log.end_offset - self._offset > self._limits.max_lag_bytes
 

@@ -8,12 +8,24 @@ asked only about numbers that msgspec declines.
 
 import json
 import math
+import re
 from typing import Any
 
 import msgspec
 
+MAX_DEPTH = 500
+"""Arrays and objects inside one another; what is deeper is refused.
+
+Far enough below what Python can recurse, in any thread, that what was decoded can be encoded again
+as a part of something else."""
+
 _decoder = msgspec.json.Decoder()
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
+_msgpack_encoder = msgspec.msgpack.Encoder()
+
+# As MessagePack writes it: a double whose exponent is all ones.
+_NON_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 
 # CPython refuses to convert longer ones to int, as the cost is quadratic (sys.int_info).
 _MAX_INT_DIGITS = 4300
@@ -26,7 +38,8 @@ def encode(value: Any) -> bytes:
         value: What JSON can say, and what msgspec adds: dataclasses, datetimes, UUIDs, enums.
 
     Raises:
-        ValueError: It has no JSON form: NaN, infinity, a lone surrogate, a cycle.
+        ValueError: It has no JSON form: NaN, infinity, a lone surrogate, a cycle; or it is raw JSON
+            of the caller's own that does not stand on one line.
         TypeError: A type that has no JSON form.
     """
     try:
@@ -36,8 +49,10 @@ def encode(value: Any) -> bytes:
     except RecursionError as exc:
         raise ValueError("nested too deeply, or in a cycle") from exc
     # msgspec writes `null` for a float that is not finite; only then is a walk worth its cost.
-    if b"null" in encoded and _holds_non_finite(value):
+    if b"null" in encoded and _may_hold_non_finite(value) and _holds_non_finite(value):
         raise ValueError("NaN and infinity have no JSON form")
+    if b"\n" in encoded or b"\r" in encoded:
+        raise ValueError("raw JSON must stand on one line")
     return encoded
 
 
@@ -48,19 +63,31 @@ def decode(data: bytes | str) -> Any:
     than 4,300 digits comes back as `msgspec.Raw`, which `encode` writes as it stood.
 
     Raises:
-        ValueError: Not JSON, or a number that a double cannot hold.
+        ValueError: Not JSON, deeper than `MAX_DEPTH`, or a number that a double cannot hold.
     """
     if isinstance(data, str):
         data = data.encode("utf-8", "strict")
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        return _decoder.decode(data)
+        value = _decoder.decode(data)
     except msgspec.ValidationError:
-        return _decode_wide_numbers(data)
+        value = _decode_wide_numbers(data)
     except msgspec.DecodeError as exc:
         raise ValueError(f"not JSON: {exc}") from exc
     except RecursionError as exc:
-        raise ValueError("not JSON: nested too deeply") from exc
+        raise ValueError("nested too deeply") from exc
+    # Without that many brackets it cannot be so deep; only else is a walk worth its cost.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def decode_members(data: bytes) -> dict[str, msgspec.Raw]:
+    """Decode the keys of a JSON object that `encode` has written, and leave its values as they are.
+
+    The values are views of `data`, which they keep alive; `encode` writes them as they stand.
+    """
+    return _members_decoder.decode(data)
 
 
 def _decode_wide_numbers(data: bytes) -> Any:
@@ -70,8 +97,20 @@ def _decode_wide_numbers(data: bytes) -> Any:
         )
         encode(value)  # the standard library lets lone surrogates pass
     except RecursionError as exc:
-        raise ValueError("not JSON: nested too deeply") from exc
+        raise ValueError("nested too deeply") from exc
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _parse_int(digits: str) -> int | msgspec.Raw:
@@ -91,6 +130,14 @@ def _refuse(name: str) -> None:
     raise ValueError(f"not JSON: {name}")
 
 
+def _may_hold_non_finite(value: Any) -> bool:
+    """Say at the speed of an encoder whether a walk could find NaN or infinity."""
+    try:
+        return _NON_FINITE.search(_msgpack_encoder.encode(value)) is not None
+    except OverflowError:  # an integer of more than 64 bits
+        return True
+
+
 def _holds_non_finite(value: Any) -> bool:
     """Say whether a value that could be encoded holds NaN or infinity."""
     stack = [value]
@@ -103,7 +150,7 @@ def _holds_non_finite(value: Any) -> bool:
             stack.extend(item.values())
         elif isinstance(item, list | tuple | set | frozenset):
             stack.extend(item)
-        elif not isinstance(item, str | int | bytes | None):
+        elif not isinstance(item, str | int | bytes | msgspec.Raw | None):
             builtin = msgspec.to_builtins(item)
             if builtin is not item and not isinstance(builtin, str | int | bytes | None):
                 stack.append(builtin)

@@ -7,6 +7,8 @@ document, with spaces before it for beats, as JSON allows them.
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from streaming.core import codec
 from streaming.core.body import MAX_WRITE_BYTES, ShutdownReason, Step
 from streaming.core.entry import Entry, LogReader
@@ -15,26 +17,30 @@ BEAT = b" "
 
 
 class RunDocument:
-    """The state of a run, gathered from its events."""
+    """The state of a run, gathered from its events.
+
+    Values are kept as they stand in the events: made into objects, they would take many times the
+    bytes of the log.
+    """
 
     def __init__(self) -> None:
         self._head: dict[str, Any] = {"run": None, "feed": None, "params": {}}
         self._results: dict[str, Any] = {}
         self._failures: dict[str, Any] = {}
-        self._done: dict[str, Any] | None = None
+        self._done: msgspec.Raw | None = None
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Take in further events, in the order of the log."""
         for entry in entries:
             if entry.name == "start":
-                data = codec.decode(entry.payload)
+                data = codec.decode_members(entry.payload)
                 self._head = {key: data[key] for key in self._head}
             elif entry.name == "result":
                 self._add_outcome(self._results, entry)
             elif entry.name == "failure":
                 self._add_outcome(self._failures, entry)
             elif entry.name == "done":
-                self._done = codec.decode(entry.payload)
+                self._done = msgspec.Raw(entry.payload)
 
     def encode(self) -> bytes:
         """Write the document; `done` is null while the run goes on."""
@@ -48,8 +54,8 @@ class RunDocument:
 
     @staticmethod
     def _add_outcome(outcomes: dict[str, Any], entry: Entry) -> None:
-        data = codec.decode(entry.payload)
-        outcomes[data.pop("upstream")] = data
+        data = codec.decode_members(entry.payload)
+        outcomes[codec.decode(bytes(data.pop("upstream")))] = data
 
 
 def encode_state(log: LogReader) -> bytes:
@@ -101,4 +107,4 @@ class DocumentBody:
 
     def hasten_beat(self) -> None:
         """See `Body`."""
-        self._beat_at = 0.0
+        self._beat_at = float("-inf")

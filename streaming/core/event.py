@@ -13,6 +13,9 @@ from streaming.core.errors import InvalidEvent
 MAX_ID_BYTES = 200
 """Bytes of an event's id, as UTF-8; a longer one is refused (CONTRACT "Resume")."""
 
+MAX_RETRY_MS = 2**31 - 1
+"""Milliseconds, about 25 days; more is refused, as a timer of JavaScript takes no more."""
+
 _LINE_BREAKERS = ("\r", "\n", "\0")
 
 
@@ -44,8 +47,8 @@ class Event:
         check_name(self.name)
         if self.id is not None:
             check_id(self.id)
-        if self.retry_ms is not None and (type(self.retry_ms) is not int or self.retry_ms < 0):
-            raise InvalidEvent("retry_ms", "must be a whole number of milliseconds, 0 or more")
+        if self.retry_ms is not None:
+            check_retry_ms(self.retry_ms)
         object.__setattr__(self, "payload", _payload(self.data))
 
     @property
@@ -58,22 +61,33 @@ def check_name(name: str) -> None:
     """Refuse a name that would break the lines of an event stream.
 
     Raises:
-        InvalidEvent: Empty, `error`, or with CR, LF or NUL.
+        InvalidEvent: Empty, `error`, or with CR, LF, NUL or a lone surrogate.
     """
     if not isinstance(name, str) or not name or name == "error" or _breaks_line(name):
         raise InvalidEvent("name", "must be a word without line breaks or NUL, and not 'error'")
+    _utf8("name", name)
 
 
 def check_id(id: str) -> None:
     """Refuse an id that would break the lines of an event stream, or that no client could return.
 
     Raises:
-        InvalidEvent: With CR, LF or NUL, or over `MAX_ID_BYTES`.
+        InvalidEvent: With CR, LF, NUL or a lone surrogate, or over `MAX_ID_BYTES`.
     """
     if not isinstance(id, str) or _breaks_line(id):
         raise InvalidEvent("id", "must be a string without line breaks or NUL")
     if len(id) > MAX_ID_BYTES or len(_utf8("id", id)) > MAX_ID_BYTES:
         raise InvalidEvent("id", f"must not be longer than {MAX_ID_BYTES} bytes")
+
+
+def check_retry_ms(retry_ms: int) -> None:
+    """Refuse a time that no client could wait.
+
+    Raises:
+        InvalidEvent: Not a whole number, or not within 0 and `MAX_RETRY_MS`.
+    """
+    if type(retry_ms) is not int or not 0 <= retry_ms <= MAX_RETRY_MS:
+        raise InvalidEvent("retry_ms", f"must be a whole number from 0 to {MAX_RETRY_MS}")
 
 
 def _breaks_line(text: str) -> bool:

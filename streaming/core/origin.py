@@ -6,13 +6,14 @@ send a request; neither can be forged by a page.
 
 import ipaddress
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from streaming.core.errors import ForbiddenOrigin
 from streaming.core.message import Headers, Request
 
 PREFLIGHT_MAX_AGE = 600
 """Seconds that a browser may keep the answer to a preflight."""
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def is_allowed_cross_origin(request: Request, *, cors_origins: Collection[str]) -> bool:
@@ -32,8 +33,7 @@ def check_origin(request: Request, *, cors_origins: Collection[str]) -> None:
     if request.header("sec-fetch-site") == "cross-site":
         raise ForbiddenOrigin
     origin = request.header("origin")
-    # Hosts are compared without the scheme, which a proxy that ends TLS changes.
-    if origin is not None and urlsplit(origin).netloc.lower() != _host(request):
+    if origin is not None and not _is_own(origin, host=request.header("host") or ""):
         raise ForbiddenOrigin
 
 
@@ -65,11 +65,11 @@ def client_address(request: Request, *, trusted_proxies: Collection[str]) -> str
     The list in `X-Forwarded-For` is read from its end, the nearest first, and ends at the first
     address that is not a trusted proxy: what stands before it, a client may have written itself.
     """
-    address = request.peer
+    address = _plain_address(request.peer)
     networks = [ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies]
     forwarded = (request.header("x-forwarded-for") or "").split(",")
     while forwarded and _is_within(address, networks):
-        nearest = forwarded.pop().strip()
+        nearest = _plain_address(forwarded.pop())
         if not nearest:
             break
         address = nearest
@@ -84,5 +84,29 @@ def _is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IP
     return any(parsed in network for network in networks)
 
 
-def _host(request: Request) -> str:
-    return (request.header("host") or "").lower()
+def _plain_address(text: str) -> str:
+    """Write an address in one form: without a port, and IPv4 as such where IPv6 carries it.
+
+    What is no address is returned as it is.
+    """
+    host = text.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _is_own(origin: str, *, host: str) -> bool:
+    """Say whether an origin is the host that was asked.
+
+    They are compared without the scheme, which a proxy that ends TLS changes.
+    """
+    scheme, _, named = origin.lower().partition("://")
+    # An origin never names its scheme's port; a proxy that rewrites `Host` may.
+    return named != "" and named == host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))

@@ -132,6 +132,9 @@ class Param:
         kind = type(value)
         if (self.type, kind) in (("string", str), ("boolean", bool)):
             return value  # type: ignore[no-any-return]
+        if self.type == "integer" and kind is float and value.is_integer():
+            # JSON has one kind of number: 129.0 is an integer, as JSON Schema counts it.
+            value, kind = int(value), int
         if self.type == "integer" and kind is int:
             # The bits first: writing out a very long integer takes quadratic time, or is refused.
             if value.bit_length() > 4 * self.max_length:

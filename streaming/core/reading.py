@@ -1,15 +1,17 @@
 """The ways of reading an upstream's body (CONTRACT "Events", `read`).
 
 A reader takes the decompressed bytes as they come and gives the data of chunks; at the end it gives
-the last ones, and the value of a body that is read whole. It holds no more than its bounds.
+the last ones, and the value of a body that is read whole. It holds no more than its bounds. What it
+gives before a fault, and which fault, never depends on the cuts of its input.
 """
 
 import base64
 import codecs
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 from streaming.core import codec
+from streaming.core.charset import declared_charset
 from streaming.core.errors import TooLarge, Undecodable
 from streaming.core.lines import LineSplitter
 from streaming.core.sse_decoder import ReceivedEvent, SseDecoder
@@ -36,7 +38,8 @@ class Reader(Protocol):
     def feed(self, data: bytes) -> Iterator[Any]:
         """Take in bytes and give the data of the chunks that they complete, one by one.
 
-        One by one, so that a fault in the third leaves the first two passed on.
+        One by one, so that a fault in the third leaves the first two passed on. All must be taken:
+        a fault behind the last is raised then, as the next bytes may never come.
         """
         ...
 
@@ -54,10 +57,19 @@ class _BoundedReader:
         self.value: Any = None
         self._max_bytes = max_bytes
         self._bytes = 0
+        self._is_over = False
 
-    def _count(self, data: bytes) -> None:
+    def _admit(self, data: bytes) -> bytes:
+        """Count bytes, and return those that are within the bound."""
+        if self._max_bytes is not None:
+            room = self._max_bytes - self._bytes
+            self._is_over = self._is_over or len(data) > room
+            data = data[:room]
         self._bytes += len(data)
-        if self._max_bytes is not None and self._bytes > self._max_bytes:
+        return data
+
+    def _refuse_if_over(self) -> None:
+        if self._is_over and self._max_bytes is not None:
             raise TooLarge("body", self._max_bytes)
 
 
@@ -71,8 +83,8 @@ class WholeReader(_BoundedReader):
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """See `Reader`."""
-        self._count(data)
-        self._data += data
+        self._data += self._admit(data)
+        self._refuse_if_over()
         return iter(())
 
     def finish(self) -> Iterator[Any]:
@@ -92,8 +104,7 @@ class EventsReader(_BoundedReader):
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """See `Reader`."""
-        self._count(data)
-        return self._chunks(self._decoder.decode(data))
+        return self._chunks(self._decoder.decode(self._admit(data)))
 
     def finish(self) -> Iterator[Any]:
         """See `Reader`."""
@@ -106,6 +117,8 @@ class EventsReader(_BoundedReader):
                 return
             id = event.last_event_id or None
             yield {"event": event.event, "data": event.data, "id": id}
+        self._decoder.decode(b"")  # raises what it has seen behind these
+        self._refuse_if_over()
 
 
 class LinesReader(_BoundedReader):
@@ -126,15 +139,18 @@ class LinesReader(_BoundedReader):
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """See `Reader`."""
-        self._count(data)
-        return self._chunks(self._splitter.decode(data))
+        return self._chunks(self._splitter.decode(self._admit(data)))
 
     def finish(self) -> Iterator[Any]:
         """See `Reader`."""
         return self._chunks(self._splitter.flush())
 
     def _chunks(self, lines: list[bytes]) -> Iterator[Any]:
-        return (self._convert(line) for line in lines if not self._skip_blank or line.strip())
+        for line in lines:
+            if not self._skip_blank or line.strip():
+                yield self._convert(line)
+        self._splitter.decode(b"")  # raises what it has seen behind these
+        self._refuse_if_over()
 
 
 class TextPiecesReader(_BoundedReader):
@@ -148,22 +164,35 @@ class TextPiecesReader(_BoundedReader):
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """See `Reader`."""
-        self._count(data)
-        pieces = (
-            data[at : at + self._max_piece_bytes]
-            for at in range(0, len(data), self._max_piece_bytes)
-        )
-        return (text for piece in pieces if (text := self._decode(piece)))
+        data, size = self._admit(data), self._max_piece_bytes
+        return self._chunks(data[at : at + size] for at in range(0, len(data), size))
 
     def finish(self) -> Iterator[Any]:
         """See `Reader`."""
-        return filter(None, [self._decode(b"", final=True)])
+        return self._chunks([b""], final=True)
 
-    def _decode(self, data: bytes, *, final: bool = False) -> str:
+    def _chunks(self, pieces: Iterable[bytes], *, final: bool = False) -> Iterator[Any]:
+        for piece in pieces:
+            before = self._decoder.getstate()
+            try:
+                text = self._decoder.decode(piece, final)
+            except UnicodeError as exc:
+                self._decoder.setstate(before)
+                yield from self._up_to_fault(piece)
+                raise Undecodable(self._charset) from exc
+            if text:
+                yield text
+        self._refuse_if_over()
+
+    def _up_to_fault(self, piece: bytes) -> Iterator[str]:
+        text = ""
         try:
-            return self._decoder.decode(data, final)
-        except UnicodeError as exc:
-            raise Undecodable(self._charset) from exc
+            for byte in piece:
+                text += self._decoder.decode(bytes([byte]))
+        except UnicodeError:
+            pass
+        if text:
+            yield text
 
 
 def make_reader(
@@ -194,7 +223,7 @@ def make_reader(
         return LinesReader(
             max_bytes=max_bytes, max_piece_bytes=max_piece_bytes, convert=_json, skip_blank=True
         )
-    charset = _charset(content_type)
+    charset = declared_charset(content_type)
     if read == "stream":
         return TextPiecesReader(
             max_bytes=max_bytes, max_piece_bytes=max_piece_bytes, charset=charset
@@ -225,19 +254,3 @@ def _text(charset: str) -> Callable[[bytes], str]:
             raise Undecodable(charset) from exc
 
     return convert
-
-
-def _charset(content_type: str | None) -> str:
-    """Return the codec of the declared charset, by its name in Python; UTF-8 where none is."""
-    declared = _parameters(content_type or "").get("charset", "utf-8")
-    try:
-        # Decoding refuses codecs between bytes and bytes (`zlib`, `hex`), as `lookup` does not.
-        b"".decode(declared)
-        return codecs.lookup(declared).name
-    except (LookupError, ValueError) as exc:
-        raise Undecodable("text in its declared charset") from exc
-
-
-def _parameters(content_type: str) -> Mapping[str, str]:
-    pairs = (part.partition("=") for part in content_type.split(";")[1:])
-    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

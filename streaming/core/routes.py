@@ -28,6 +28,10 @@ class Route:
         head = ("HEAD",) if "GET" in self.operations else ()
         return (*self.operations, *head, "OPTIONS")
 
+    def reads_body(self, method: str) -> bool:
+        """Say whether the operation of a method reads the request's body."""
+        return method == "POST"
+
     def operation(self, method: str) -> str:
         """Return the name of the operation that answers a method."""
         return self.operations.get("GET" if method == "HEAD" else method, "preflight")

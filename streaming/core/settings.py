@@ -188,3 +188,15 @@ class Settings:
                 with under("feeds", str(name)):
                     raise ConfigError("", "expected the Feed of this name")
         object.__setattr__(self, "feeds", MappingProxyType(dict(self.feeds)))
+
+
+def check_served(settings: Settings) -> None:
+    """Refuse what can be configured and this version does not do, rather than pass it over.
+
+    Raises:
+        ConfigError: `[auth]`, or a log that is not in memory.
+    """
+    if settings.auth is not None:
+        raise ConfigError("auth", "is not part of this version, which asks nobody who they are")
+    if settings.log.url != "memory:":
+        raise ConfigError("log.url", "expected 'memory:', as this version has no log in Redis")

@@ -110,7 +110,7 @@ class _Chunk(msgspec.Struct):
 class _Result(msgspec.Struct):
     at: float
     upstream: str
-    status: int
+    status: int | None  # of a source that is code: none
     body: msgspec.Raw
     done: int
     of: int
@@ -119,7 +119,8 @@ class _Result(msgspec.Struct):
     def __str__(self) -> str:
         body = _json(self.body) if self.chunks is None else f"{self.chunks} chunks"
         order = f"({self.done}/{self.of})"
-        return _columns(self.at, self.upstream, str(self.status), body, order)
+        status = "ok" if self.status is None else str(self.status)
+        return _columns(self.at, self.upstream, status, body, order)
 
 
 class _Failure(msgspec.Struct):

@@ -9,13 +9,13 @@ coroutine for each piece.
 import asyncio
 import atexit
 import contextvars
+import functools
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from streaming.core.message import Reply, Request
 from streaming.engine.engine import Engine
@@ -24,9 +24,9 @@ from streaming.engine.loop import make_loop
 from streaming.engine.own_stream import answer_own
 from streaming.engine.socket_watch import SocketWatch
 from streaming.engine.streams import StreamReply
-from streaming.engine.viewer import Viewer, close_when_dropped
+from streaming.engine.threads import Gate, make_gate, start_thread
+from streaming.engine.viewer import Viewer, close_when_dropped, do_nothing
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 CLOSE_TIMEOUT = 5.0
@@ -38,9 +38,18 @@ class _Running:
     """An engine that runs in a thread of this process."""
 
     loop: asyncio.AbstractEventLoop
-    engine: Engine
     interface: Interface
     stopping: asyncio.Event
+    ended: Gate
+
+
+@dataclass(slots=True, kw_only=True)
+class _Start:
+    """What the starting thread hands back: an engine that runs, or why there is none."""
+
+    gate: Gate
+    ended: Gate
+    outcome: _Running | Exception | None = None
 
 
 class Bridge:
@@ -52,6 +61,7 @@ class Bridge:
 
     def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
+        self._running: _Running | None
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
@@ -64,91 +74,109 @@ class Bridge:
             fd: The descriptor of the client's socket, to be watched while the answer streams; None
                 where there is none.
         """
-        return self.call(self._answer, operation, request, fd)
+        return self.call(_answer, operation, request, fd)
 
     def open_own(self, request: Request, *, fd: int | None) -> Reply:
         """Open a stream of one's own, from a thread that may wait; see `answer`."""
-        return self.call(self._open_own, request, fd)
+        return self.call(_open_own, request, fd)
 
-    def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function on the engine's loop and wait for what it returns.
 
         In an empty context: the engine must not hold, or see, the request of one caller.
+
+        Args:
+            function: Called with the engine's interface, and then the arguments.
+            args: The arguments.
         """
+        gate = make_gate()
+        tasks: list[asyncio.Task[T]] = []
 
-        async def run() -> T:
-            return await function(*args, **kwargs)
+        def start(running: _Running) -> None:
+            task = running.loop.create_task(function(running.interface, *args))
+            task.add_done_callback(lambda _: gate.open())
+            tasks.append(task)
 
-        loop = self._ensure_running().loop
-        future = contextvars.Context().run(asyncio.run_coroutine_threadsafe, run(), loop)
-        return future.result()
+        with self._lock:
+            running = self._running or self._start()
+            self._running = running
+            running.loop.call_soon_threadsafe(start, running, context=contextvars.Context())
+        try:
+            gate.wait()
+        finally:
+            gate.close()
+        return tasks[0].result()
 
     def close(self) -> None:
         """End the engine and its thread; harmless where none was started."""
-        running, thread = self._running, self._thread
-        self._forget()
+        with self._lock:
+            running, self._running = self._running, None
+            if running is not None:
+                running.loop.call_soon_threadsafe(running.stopping.set)
         atexit.unregister(self.close)
-        if running is not None and thread is not None:
-            running.loop.call_soon_threadsafe(running.stopping.set)
-            thread.join(CLOSE_TIMEOUT)
+        if running is not None:
+            running.ended.wait(CLOSE_TIMEOUT)
 
     def _forget(self) -> None:
         """Start afresh: nothing of a parent's thread lives on in a forked child."""
-        self._starting = threading.Lock()
-        self._running: _Running | None = None
-        self._thread: threading.Thread | None = None
-
-    def _ensure_running(self) -> _Running:
-        if self._running is None:
-            with self._starting:
-                if self._running is None:
-                    self._running = self._start()
-        return self._running
+        # Held while an engine starts, and to hand it a call: none comes after the word to stop,
+        # when nobody might run it any more.
+        self._lock = threading.Lock()
+        self._running = None
 
     def _start(self) -> _Running:
-        started: Future[_Running] = Future()
-        self._thread = threading.Thread(
-            target=self._run, args=(started,), name="fanstream-engine", daemon=True
-        )
-        self._thread.start()
+        start = _Start(gate=make_gate(), ended=make_gate())
+        start_thread(functools.partial(self._run, start), name="fanstream-engine")
+        start.gate.wait()
+        start.gate.close()
         atexit.register(self.close)
-        return started.result()
+        if isinstance(start.outcome, _Running):
+            return start.outcome
+        raise start.outcome or RuntimeError("the engine's thread ended before it had begun")
 
-    def _run(self, started: "Future[_Running]") -> None:
-        with asyncio.Runner(loop_factory=make_loop) as runner:
-            runner.run(self._serve(started))
-
-    async def _serve(self, started: "Future[_Running]") -> None:
+    def _run(self, start: "_Start") -> None:
         try:
-            engine = self._make_engine()
-            running = _Running(
-                loop=asyncio.get_running_loop(),
-                engine=engine,
-                interface=Interface(engine),
-                stopping=asyncio.Event(),
-            )
-        except Exception as exc:  # noqa: BLE001 - the thread's outer edge; who asked is told
-            started.set_exception(exc)
-            return
-        started.set_result(running)
+            with asyncio.Runner(loop_factory=make_loop) as runner:
+                runner.run(self._serve(start))
+        except Exception as exc:  # the thread's outer edge; who asked is told
+            if start.outcome is not None:
+                raise
+            start.outcome = exc
+        finally:
+            start.gate.open()
+            start.ended.open()
+
+    async def _serve(self, start: "_Start") -> None:
+        engine = self._make_engine()
+        start.outcome = running = _Running(
+            loop=asyncio.get_running_loop(),
+            interface=Interface(engine),
+            stopping=asyncio.Event(),
+            ended=start.ended,
+        )
+        start.gate.open()
         try:
             await running.stopping.wait()
         finally:
             await engine.aclose()
 
-    async def _open_own(self, request: Request, fd: int | None) -> Reply:
-        reply = await answer_own(self._ensure_running().engine, request)
-        return _watched(reply, fd)
 
-    async def _answer(self, operation: str, request: Request, fd: int | None) -> Reply:
-        reply = await self._ensure_running().interface.answer(operation, request)
-        return _watched(reply, fd)
+async def _open_own(interface: Interface, request: Request, fd: int | None) -> Reply:
+    return _watched(await answer_own(interface.engine, request), fd)
+
+
+async def _answer(interface: Interface, operation: str, request: Request, fd: int | None) -> Reply:
+    return _watched(await interface.answer(operation, request), fd)
 
 
 def _watched(reply: Reply, fd: int | None) -> Reply:
     """Watch the client of a stream by its socket, where there is one."""
     if isinstance(reply, StreamReply) and fd is not None:
-        watch = SocketWatch(fd, viewer=reply.viewer)
+        try:
+            watch = SocketWatch(fd, viewer=reply.viewer)
+        except BaseException:
+            reply.viewer.close_on_loop()
+            raise
         reply.viewer.on_close(watch.close)
     return reply
 
@@ -164,15 +192,8 @@ def drive_in_thread(viewer: Viewer) -> Iterator[bytes]:
 
 
 def _drive(viewer: Viewer) -> Iterator[bytes]:
-    # Held while there is nothing to do; a wake that comes before the wait lets it pass.
-    idle = threading.Lock()
-    idle.acquire()
-
-    def wake() -> None:
-        if idle.locked():
-            idle.release()
-
-    viewer.set_wake(wake)
+    gate = make_gate()
+    viewer.set_wake(gate.open)
     try:
         while (step := viewer.step(monotonic())) is not None:
             if isinstance(step, bytes):
@@ -180,6 +201,8 @@ def _drive(viewer: Viewer) -> Iterator[bytes]:
                 yield step
                 viewer.writing_since = None
             else:
-                idle.acquire(timeout=min(max(0.0, step - monotonic()), threading.TIMEOUT_MAX))
+                gate.wait(max(0.0, step - monotonic()))
     finally:
+        viewer.set_wake(do_nothing)
         viewer.close()
+        gate.close()

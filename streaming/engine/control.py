@@ -8,6 +8,7 @@ when that says so, or when it is gone.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 logger = logging.getLogger("fanstream")
 
@@ -28,7 +29,8 @@ async def follow_control(path: str, *, drain: Callable[[], Awaitable[None]]) -> 
         logger.warning("no word from the parent: %s", exc.strerror)
         return
     try:
-        await reader.read(1)
+        with suppress(OSError):  # a parent that has died is the end of file too
+            await reader.read(1)
         await drain()
     finally:
         writer.close()

@@ -79,6 +79,7 @@ class Engine:
             random_bytes=os.urandom,
         )
         self.is_draining = False
+        self._drained = asyncio.Event()
         self._viewers: set[Viewer] = set()
         self._own_viewers: set[Viewer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,23 +133,30 @@ class Engine:
     async def drain(self) -> None:
         """End in order: nothing new, live runs may finish, then all say their last words.
 
-        Takes `drain_timeout` at most. A second call waits for the first.
+        Takes `drain_timeout`, or `END_MARGIN` where that is more, at most. A second call waits for
+        the first.
         """
-        timeout = self.settings.server.drain_timeout
         if not self.is_draining:
             self.is_draining = True
-            for viewer in list(self._own_viewers):
-                viewer.shut_down("drain")
             try:
-                async with asyncio.timeout(max(0.0, timeout - END_MARGIN)):
-                    await self.runs.wait_idle()
-            except TimeoutError:
-                logger.info("drain: ending the runs that are live")
-            await self.runs.end_all("shutdown")
-            for viewer in list(self._viewers):
-                viewer.shut_down("drain")
+                await self._drain()
+            finally:
+                self._drained.set()
+        await self._drained.wait()
+
+    async def _drain(self) -> None:
+        for viewer in list(self._own_viewers):
+            viewer.shut_down("drain")
         try:
-            async with asyncio.timeout(min(timeout, END_MARGIN)):
+            async with asyncio.timeout(self.settings.server.drain_timeout - END_MARGIN):
+                await self.runs.wait_idle()
+        except TimeoutError:
+            logger.info("drain: ending the runs that are live")
+        try:
+            async with asyncio.timeout(END_MARGIN):
+                await self.runs.end_all("shutdown")
+                for viewer in list(self._viewers):
+                    viewer.shut_down("drain")
                 await self._idle.wait()
         except TimeoutError:
             logger.warning("drain: %d streams did not end in time", len(self._viewers))
@@ -156,10 +164,13 @@ class Engine:
     async def aclose(self) -> None:
         """End everything now, and close what is held."""
         self.is_draining = True
+        self._drained.set()
         await self.runs.end_all("shutdown")
         self.runs.forget_all()
         for viewer in list(self._viewers):
             viewer.shut_down("drain")
+            # What its driver would have closed later it cannot once the loop has ended.
+            viewer.close_on_loop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -172,6 +183,8 @@ class Engine:
             await asyncio.sleep(SWEEP_INTERVAL)
             stuck_since = time.monotonic() - send_timeout
             for viewer in list(self._viewers):
-                if viewer.writing_since is not None and viewer.writing_since < stuck_since:
+                # Read once: a driver in a thread may set it to None at any moment.
+                writing_since = viewer.writing_since
+                if writing_since is not None and writing_since < stuck_since:
                     logger.info("stream closed: nothing was taken for %g s", send_timeout)
                     viewer.abort()

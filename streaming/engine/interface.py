@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.describe import describe_feed
 from streaming.core.document import encode_state
 from streaming.core.errors import (
     BodyTooLarge,
@@ -36,7 +35,7 @@ from streaming.core.origin import (
 from streaming.core.routes import ROUTES
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
-from streaming.engine.streams import Place, open_stream, stream_headers
+from streaming.engine.streams import Place, asks_for_ping_events, open_stream, stream_headers
 
 ANONYMOUS = ""
 """The caller of all requests, as long as nobody is asked who they are."""
@@ -80,13 +79,14 @@ class Interface:
     # ------------------------------------------------------------------- feeds
 
     async def _list_feeds(self, request: Request) -> Reply:
-        return json_reply(
-            {"feeds": [describe_feed(feed) for feed in self._settings.feeds.values()]}
-        )
+        feeds = [feed.describe() for feed in self._settings.feeds.values()]
+        # A page's watchdog has to know when silence is too long.
+        return json_reply({"feeds": feeds, "ping_interval": self._settings.server.ping_interval})
 
     async def _read_feed(self, request: Request) -> Reply:
         feed = self._find_feed(request)
         self._check_origin(request)
+        _check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
@@ -96,6 +96,7 @@ class Interface:
     async def _create_run(self, request: Request) -> Reply:
         feed = self._find_feed(request)
         self._check_origin(request)
+        _check_reserved(request)
         _check_no_parameters(request)
         params = feed.bind(self._json_object(request), typed=True)
         format = request.query_value("format")
@@ -107,6 +108,8 @@ class Interface:
             return self._stream_feed(request, feed, params, format=format)
         self.engine.check_not_draining()
         run, is_joined = self._join_or_start(feed, params)
+        if is_joined:
+            run.expect_viewer()
         document = {"run": run.id, "feed": feed.name, "params": dict(params)}
         # Relative, so that a prefix under which the application is served stays.
         headers: Headers = (("Location", f"../runs/{run.id}"), ("Cache-Control", "no-store"))
@@ -152,6 +155,7 @@ class Interface:
     # -------------------------------------------------------------------- runs
 
     async def _read_run(self, request: Request) -> Reply:
+        _check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
@@ -262,6 +266,19 @@ def _parameters(request: Request) -> dict[str, str]:
 def _check_no_parameters(request: Request) -> None:
     for name in _parameters(request):
         raise InvalidParameter(name, "is not known in this query")
+
+
+def _check_reserved(request: Request) -> None:
+    """Refuse what stands in the reserved parameters, whether or not the answer will use it.
+
+    Raises:
+        InvalidParameter: `?ping=` is anything but `event`.
+        IdTooLong: A last event id is over its bound.
+    """
+    asks_for_ping_events(request)
+    for id in (request.header("last-event-id"), request.query_value("last_event_id")):
+        if id is not None:
+            parse_cursor(id)
 
 
 def _last_event_id(request: Request) -> str | None:

@@ -5,13 +5,13 @@ chunks and attempts go, while `start` and the outcomes stay (CONTRACT "Configura
 the log is whole again for whoever reads it from the beginning after a `reset`.
 """
 
-import threading
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from streaming.core import codec
 from streaming.core.entry import Data, Entry
+from streaming.engine.threads import make_lock
 
 TRIMMED_FIRST = frozenset({"chunk", "attempt"})
 """The events that go when a log is full; the others say what became of the run."""
@@ -79,7 +79,7 @@ class MemoryLog:
         self._entries: list[Entry] = []
         self._head = 0
         # Guards the two against a reader in another thread.
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._wakes: set[Wake] = set()
 
     def append(self, name: str, data: Data, *, force: bool = False) -> int:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from streaming.core.entry import Entry
 from streaming.core.event import Event
+from streaming.engine.threads import make_lock
 
 MAX_EVENTS = 256
 """Events that a generator may be ahead of its viewer; then it waits."""
@@ -40,7 +41,7 @@ class StreamLog:
         self._bytes_unread = 0
         self._unread: deque[Entry] = deque()
         # Guards all of the above; a writer in a thread waits on it for room.
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(make_lock())
 
     async def append(self, event: Event) -> None:
         """Append an event, from the loop, once there is room.

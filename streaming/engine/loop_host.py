@@ -4,6 +4,7 @@ The engine is made by the first request, so that importing an application opens 
 without lifespan events work too.
 """
 
+import contextvars
 from collections.abc import Callable
 
 from streaming.core.message import Reply, Request
@@ -44,5 +45,7 @@ class LoopHost:
 
     def _ensure_made(self) -> Interface:
         if self._interface is None:
-            self._interface = Interface(self._make_engine())
+            # What lives as long as the process must not hold the first request.
+            engine = contextvars.Context().run(self._make_engine)
+            self._interface = Interface(engine)
         return self._interface

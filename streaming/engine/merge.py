@@ -7,11 +7,12 @@ what `merge` gives can be yielded by a view as it is.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from streaming.core.entry import Data
-from streaming.core.errors import InternalError, UpstreamError
+from streaming.core.errors import Cancelled, InternalError, UpstreamError
 from streaming.core.event import Event
 
 logger = logging.getLogger("fanstream")
@@ -22,21 +23,29 @@ MAX_WAITING_EVENTS = 256
 Source = Awaitable[Any] | AsyncIterator[Any]
 
 
-async def merge(**sources: Source) -> AsyncGenerator[Event, None]:
+def merge(**sources: Source) -> AsyncGenerator[Event, None]:
     """Run sources at once, and give what they say as it comes.
 
-    Closing the generator cancels what still runs, and waits for it.
+    They start with the first event that is asked for. Closing the generator cancels what still
+    runs, and waits for it.
 
     Args:
         sources: By name: coroutines and other awaitables, whose value becomes the `body` of a
             `result`; async iterators, whose items become `chunk` events, and then a `result`
             without a body. A source that raises becomes a `failure`, with the code of an
-            `UpstreamError`, else `internal`; the others go on.
+            `UpstreamError`, `cancelled` where it was cancelled, else `internal`; the others go on.
 
-    Yields:
+    Returns:
         `chunk`, `result` and `failure` events as they happen, and `done` last, with the data that
         a run's events have.
     """
+    events = _merge(sources)
+    # A generator that was never started runs no `finally`, and coroutines warn that nobody came.
+    weakref.finalize(events, _close_coroutines, sources.values()).atexit = False
+    return events
+
+
+async def _merge(sources: Mapping[str, Source]) -> AsyncGenerator[Event, None]:
     merging = _Merging(sources)
     try:
         while (event := await merging.events.get()) is not None:
@@ -52,35 +61,44 @@ class _Merging:
         # None says that nothing follows.
         self.events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_WAITING_EVENTS)
         self._sources = sources
+        self._pending = set(sources)
+        self._counts = {"ok": 0, "failed": 0, "cancelled": 0}
+        # Held while an event waits for room: those that come later must not overtake it.
+        self._turn = asyncio.Lock()
         self._started = time.monotonic()
-        self._ok = self._failed = 0
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def aclose(self) -> None:
-        """Cancel what still runs, wait for it, and close iterators that were never started."""
+        """Cancel what still runs, wait for it, and close what was never started."""
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        for source in self._sources.values():
-            await _close(source)
+        try:
+            await asyncio.gather(self._task, return_exceptions=True)
+        finally:
+            for name, source in self._sources.items():
+                await _close(name, source)
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for name, source in self._sources.items():
                 group.create_task(self._settle(name, source))
-        counts = {"ok": self._ok, "failed": self._failed, "cancelled": 0}
-        await self._put("done", {**counts, "elapsed": self._elapsed(), "reason": "finished"})
+        for name in list(self._pending):
+            await self._fail(name, Cancelled())  # it has cancelled the task that it ran in
+        await self._say("done", {**self._counts, "elapsed": self._elapsed(), "reason": "finished"})
         await self.events.put(None)
 
     async def _settle(self, name: str, source: Source) -> None:
         try:
-            outcome = await self._result(name, source)
-            result = self._event("result", {**outcome, **self._progress()})
-        except Exception as exc:  # noqa: BLE001 - the outer edge of the source's own code
-            self._failed += 1
-            await self._put("failure", self._failure(name, exc))
-        else:
-            self._ok += 1
-            await self.events.put(result)
+            await self._conclude(name, "ok", "result", await self._result(name, source))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            await self._fail(name, Cancelled())
+        except UpstreamError as error:
+            await self._fail(name, error)
+        except Exception as exc:
+            logger.error("source %s raised", name, exc_info=exc)
+            await self._fail(name, InternalError())
 
     async def _result(self, name: str, source: Source) -> Data:
         if isinstance(source, Awaitable):
@@ -89,28 +107,33 @@ class _Merging:
         chunks = 0
         async for item in source:
             chunks += 1
-            await self._put("chunk", {"upstream": name, "n": chunks, "data": item})
+            await self._say("chunk", {"upstream": name, "n": chunks, "data": item})
         return {**self._facts(name), "content_type": None, "body": None, "chunks": chunks}
 
-    def _failure(self, name: str, exc: Exception) -> Data:
-        error = exc if isinstance(exc, UpstreamError) else InternalError()
-        if error is not exc:
-            logger.error("source %s raised", name, exc_info=exc)
+    async def _fail(self, name: str, error: UpstreamError) -> None:
         facts = self._facts(name)
         cause = {"upstream": facts.pop("upstream"), "code": error.code, "message": str(error)}
-        done = {"done": self._ok + self._failed, "of": len(self._sources)}
-        return {**cause, **facts, **done}
+        kind = "cancelled" if isinstance(error, Cancelled) else "failed"
+        await self._conclude(name, kind, "failure", {**cause, **facts})
 
     def _facts(self, name: str) -> Data:
         elapsed = self._elapsed()
         none = {"status": None, "elapsed": elapsed, "first_byte": None, "attempts": 1}
         return {"upstream": name, **none}
 
-    def _progress(self) -> Data:
-        return {"done": self._ok + self._failed + 1, "of": len(self._sources)}
+    async def _conclude(self, name: str, kind: str, event_name: str, data: Data) -> None:
+        """Say the outcome of a source, with how many there are by now."""
+        async with self._turn:
+            of = len(self._sources)
+            progress = {"done": of - len(self._pending) + 1, "of": of}
+            event = self._event(event_name, {**data, **progress})
+            self._pending.remove(name)
+            self._counts[kind] += 1
+            await self.events.put(event)
 
-    async def _put(self, name: str, data: Data) -> None:
-        await self.events.put(self._event(name, data))
+    async def _say(self, name: str, data: Data) -> None:
+        async with self._turn:
+            await self.events.put(self._event(name, data))
 
     def _event(self, name: str, data: Data) -> Event:
         return Event(name, {"at": self._elapsed(), **data})
@@ -119,9 +142,21 @@ class _Merging:
         return round(time.monotonic() - self._started, 6)
 
 
-async def _close(source: Source) -> None:
-    if isinstance(source, AsyncGenerator):
-        await source.aclose()
-    elif close := getattr(source, "close", None):
-        # A coroutine that was never awaited would warn of it.
-        close()
+async def _close(name: str, source: Source) -> None:
+    """Close a source; one that cannot be closed must not keep the others from it."""
+    try:
+        if aclose := getattr(source, "aclose", None):
+            await aclose()
+        elif isinstance(source, asyncio.Future):
+            source.cancel()
+            await asyncio.wait([source])
+        else:
+            _close_coroutines([source])
+    except Exception as exc:
+        logger.error("source %s raised as it was closed", name, exc_info=exc)
+
+
+def _close_coroutines(sources: Iterable[Source]) -> None:
+    for source in sources:
+        if isinstance(source, Coroutine):
+            source.close()

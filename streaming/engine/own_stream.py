@@ -10,9 +10,9 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -31,7 +31,7 @@ from streaming.engine.streams import (
     make_limits,
     stream_headers,
 )
-from streaming.engine.viewer import Viewer
+from streaming.engine.viewer import Viewer, close_when_dropped
 
 logger = logging.getLogger("fanstream")
 
@@ -45,12 +45,26 @@ View = Callable[..., Any]
 class OwnStreamReply(StreamReply):
     """A stream that is open and waits for the generator that fills it.
 
-    One of the three is called once, from the request's thread or task, whose context variables the
-    generator runs with.
+    `call` makes the generator, then `run` or `drive` takes it; once each, from the request's thread
+    or task, whose context variables the generator runs with.
     """
 
     engine: Engine
     log: StreamLog
+
+    def call(self, view: View, request: Request, path: Mapping[str, Any]) -> Any:
+        """Call the view's function; one that takes `last_event_id` is handed the client's, or None.
+
+        Where it raises, the stream is closed: nothing else holds it yet.
+        """
+        given = dict(path)
+        if "last_event_id" in inspect.signature(view).parameters:
+            given["last_event_id"] = _last_event_id(request)
+        try:
+            return view(**given)
+        except BaseException:
+            self.viewer.close()
+            raise
 
     def run(self, items: AsyncIterator[Any] | Iterator[Any]) -> None:
         """Run an async generator in a task of the engine, or a plain one in a thread of its own."""
@@ -58,33 +72,50 @@ class OwnStreamReply(StreamReply):
         if isinstance(items, AsyncIterator):
             self.engine.loop.call_soon_threadsafe(self._start_task, items, context)
         else:
-            threading.Thread(
+            thread = threading.Thread(
                 target=context.run,
                 args=(_write_in_thread, items, self.log),
                 name="fanstream-view",
                 daemon=True,
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # there are too many
+                self.viewer.close()
+                raise
 
     def drive(self, items: Iterator[Any]) -> Iterator[bytes]:
         """Run a plain generator in this very thread, between the steps of the body.
 
         While the generator is silent there is no beat, and its client's leaving is not noticed.
         """
+        pieces = self._drive(items)
+        close_when_dropped(pieces, self.viewer)
+        return pieces
+
+    def _drive(self, items: Iterator[Any]) -> Iterator[bytes]:
+        story = _story(items)
         try:
-            for event in _story(items):
+            # The preamble does not wait for the first item.
+            is_over = yield from self._pieces()
+            while not is_over and (event := next(story, None)) is not None:
                 self.log.append_nowait(event)
-                while isinstance(step := self.viewer.step(monotonic()), bytes):
-                    yield step
-                if step is None:
-                    return
+                is_over = yield from self._pieces()
             self.log.end()
-            while isinstance(step := self.viewer.step(monotonic()), bytes):
-                yield step
+            yield from self._pieces()
         except LogClosed:
-            pass
+            yield from self._pieces()
         finally:
             self.viewer.close()
-            _close(items)
+            story.close()
+
+    def _pieces(self) -> Generator[bytes, None, bool]:
+        """Give what the body has to write now; return whether it has ended."""
+        while isinstance(step := self.viewer.step(monotonic()), bytes):
+            self.viewer.writing_since = monotonic()
+            yield step
+            self.viewer.writing_since = None
+        return step is None
 
     def _start_task(self, items: AsyncIterator[Any], context: contextvars.Context) -> None:
         task = self.engine.loop.create_task(_write(items, self.log), context=context)
@@ -98,13 +129,6 @@ async def answer_own(engine: Engine, request: Request) -> Reply:
         return _open(engine, request)
     except RequestError as error:
         return problem_reply(error)
-
-
-def call_view(view: View, request: Request, path: Mapping[str, Any]) -> Any:
-    """Call a view's function; one that takes `last_event_id` is handed the client's, or None."""
-    if "last_event_id" in inspect.signature(view).parameters:
-        return view(**path, last_event_id=_last_event_id(request))
-    return view(**path)
 
 
 def _open(engine: Engine, request: Request) -> Reply:
@@ -141,50 +165,62 @@ def _last_event_id(request: Request) -> str | None:
 async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
     """Write what an async generator yields, until it ends or its viewer has gone."""
     story = _Story()
+    with suppress(LogClosed):
+        try:
+            await _write_items(items, log, story)
+            last_words = story.last_words()
+        except LogClosed:
+            raise
+        except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
+            last_words = story.last_words(exc)
+        for event in last_words:
+            await log.append(event)
+        log.end()
+
+
+async def _write_items(items: AsyncIterator[Any], log: StreamLog, story: "_Story") -> None:
     try:
         async for item in items:
             await log.append(story.event_of(item))
-        closing = story.last_words()
-    except LogClosed:
-        return
-    except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
-        closing = story.last_words(exc)
     finally:
         if aclose := getattr(items, "aclose", None):
             await aclose()
-    with suppress(LogClosed):
-        for event in closing:
-            await log.append(event)
-    log.end()
 
 
 def _write_in_thread(items: Iterator[Any], log: StreamLog) -> None:
     """Write what a plain generator yields, until it ends or its viewer has gone."""
     try:
-        for event in _story(items):
-            log.append_from_thread(event)
-    except LogClosed:
-        pass
+        with suppress(LogClosed), closing(_story(items)) as story:
+            for event in story:
+                log.append_from_thread(event)
     finally:
-        _close(items)
         log.end()
 
 
-def _story(items: Iterator[Any]) -> Iterator[Event]:
-    """Give the events of a plain generator, and the last words after its end or its exception."""
+def _story(items: Iterator[Any]) -> Generator[Event, None, None]:
+    """Give the events of a plain generator, and the last words after its end or its exception.
+
+    Closing it closes the generator.
+    """
     story = _Story()
     try:
-        for item in items:
-            yield story.event_of(item)
+        yield from _events(items, story)
     except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
         yield from story.last_words(exc)
     else:
         yield from story.last_words()
 
 
-def _close(items: Iterator[Any]) -> None:
-    if close := getattr(items, "close", None):
-        close()
+def _events(items: Iterator[Any], story: "_Story") -> Iterator[Event]:
+    try:
+        for item in items:
+            yield story.event_of(item)
+    except GeneratorExit:
+        story.receive_left()
+        raise
+    finally:
+        if close := getattr(items, "close", None):
+            close()
 
 
 class _Story:
@@ -202,17 +238,25 @@ class _Story:
         """
         event = item if isinstance(item, Event) else Event(data=item)
         self._is_done = event.name == "done"
-        return event
+        # One without an id, such as that of `merge`, would have a browser ask for all of it again.
+        return replace(event, id=DONE_ID) if self._is_done and event.id is None else event
 
     def last_words(self, error: Exception | None = None) -> list[Event]:
-        """Return what ends the stream, unless the view has said `done` itself."""
-        at = round(monotonic() - self._started, 6)
+        """Return what ends the stream, unless the view has said `done` itself or nobody listens."""
         if error is not None:
             logger.error("the generator of a stream raised", exc_info=error)
-            internal = InternalError()
-            data = {"at": at, "upstream": None, "code": internal.code, "message": str(internal)}
-            return [Event("failure", data), _done(at, ok=0, failed=1, reason="failed")]
-        return [] if self._is_done else [_done(at, ok=1, failed=0, reason="finished")]
+        if self._is_done:
+            return []
+        at = round(monotonic() - self._started, 6)
+        if error is None:
+            return [_done(at, ok=1, failed=0, reason="finished")]
+        internal = InternalError()
+        data = {"at": at, "upstream": None, "code": internal.code, "message": str(internal)}
+        return [Event("failure", data), _done(at, ok=0, failed=1, reason="failed")]
+
+    def receive_left(self) -> None:
+        """Say nothing more: the viewer has gone."""
+        self._is_done = True
 
 
 def _done(at: float, *, ok: int, failed: int, reason: str) -> Event:

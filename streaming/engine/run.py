@@ -78,11 +78,12 @@ class Run:
         self._of = len(self._pending)
         self._append("start", self._start_data())
         # In a context of its own: a run may outlive the request that started it, and other viewers
-        # than that request's may watch it.
+        # than that request's may watch it. A callback would keep its maker's as well.
+        self._context = contextvars.Context()
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._execute(), context=contextvars.Context())
+        self._task = loop.create_task(self._execute(), context=self._context)
         # Not at the end of `_execute`: a task that is cancelled at once never gets there.
-        self._task.add_done_callback(self._end)
+        self._task.add_done_callback(self._end, context=self._context)
         self._abandon_after(feed.linger)
 
     @property
@@ -90,13 +91,22 @@ class Run:
         """Say whether `done` is in the log."""
         return self.log.is_ended
 
+    @property
+    def is_stopping(self) -> bool:
+        """Say whether the run is being ended, or has ended: nobody new should join it."""
+        return self._reason is not None or self.is_ended
+
+    def id_at(self, n: int) -> str:
+        """Return the id of one of its events."""
+        return f"{self.id}-{n}"
+
     def stop(self, reason: str) -> None:
         """End the run now: what has not answered is cancelled. Harmless when it has ended.
 
         Args:
             reason: What `done` will say: `stopped`, `abandoned`, `limit` or `shutdown`.
         """
-        if self._reason is None and not self.is_ended:
+        if self._reason is None and not self._task.done():
             self._reason = reason
             self._task.cancel()
 
@@ -107,9 +117,13 @@ class Run:
     def attach(self) -> None:
         """Count a viewer that comes."""
         self.viewers += 1
-        if self._leaving is not None:
-            self._leaving.cancel()
-            self._leaving = None
+        self._stay()
+
+    def expect_viewer(self) -> None:
+        """Wait `linger` anew where nobody views the run: someone has just been told of it."""
+        if not self.viewers and not self.is_ended:
+            self._stay()
+            self._abandon_after(self.feed.linger)
 
     def detach(self) -> None:
         """Count a viewer that leaves; the last one's leaving may end the run."""
@@ -121,11 +135,16 @@ class Run:
         else:
             self._abandon_after(self.feed.linger)
 
+    def _stay(self) -> None:
+        if self._leaving is not None:
+            self._leaving.cancel()
+            self._leaving = None
+
     def _abandon_after(self, seconds: float) -> None:
         """Abandon the run unless a viewer comes in time; a detached run waits for nobody."""
         if self.feed.on_disconnect != "detach":
             loop = asyncio.get_running_loop()
-            self._leaving = loop.call_later(seconds, self.stop, "abandoned")
+            self._leaving = loop.call_later(seconds, self.stop, "abandoned", context=self._context)
 
     # ------------------------------------------------------------- its execution
 
@@ -191,8 +210,7 @@ class Run:
             self._fail(call, late)
         elapsed = round(time.monotonic() - self._started, 6)
         self._append("done", {**self._counts, "elapsed": elapsed, "reason": reason}, force=True)
-        if self._leaving is not None:
-            self._leaving.cancel()
+        self._stay()
         self._ended.set()
         self._on_end(self)
         logger.info(

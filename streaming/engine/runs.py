@@ -8,19 +8,20 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from streaming.core import codec
 from streaming.core.call import build_call
 from streaming.core.errors import TooManyRuns
 from streaming.core.feed import Feed
 from streaming.core.ident import RUN_ID_BYTES, make_run_id
 from streaming.core.settings import LogSettings
-from streaming.engine.log_memory import LogBudget, MemoryLog
+from streaming.engine.log_memory import LogBudget, LogFull, MemoryLog
 from streaming.engine.run import Run
 from streaming.engine.upstream_call import Outgoing
 
 RETRY_AFTER = 5
 """Seconds that a client is told to wait where there is no room for its run."""
 
-ShareKey = tuple[str, tuple[tuple[str, type, Any], ...], str | None]
+ShareKey = tuple[str, bytes, str | None]
 
 
 class Runs:
@@ -59,14 +60,15 @@ class Runs:
     def find_live(self, feed: Feed, params: Mapping[str, Any], *, caller: str) -> Run | None:
         """Return the live run that such a request joins, if there is one."""
         key = _share_key(feed, params, caller)
-        return self._live_by_key.get(key) if key else None
+        run = self._live_by_key.get(key) if key else None
+        return None if run is None or run.is_stopping else run
 
     def start(self, feed: Feed, params: Mapping[str, Any], *, caller: str) -> Run:
         """Start a run.
 
         Raises:
             InvalidParameter: A value that a template of an upstream refuses.
-            TooManyRuns: All of `max_runs` are live.
+            TooManyRuns: All of `max_runs` are live, or live ones hold all bytes of logs.
         """
         calls = {name: build_call(up, params) for name, up in feed.upstreams.items()}
         self._make_place()
@@ -77,16 +79,20 @@ class Runs:
             max_events=self._log.max_events,
             max_bytes=self._log.max_log_bytes,
         )
-        run = Run(
-            id,
-            feed=feed,
-            params=params,
-            caller=caller,
-            calls=calls,
-            log=log,
-            outgoing=self._outgoing,
-            on_end=self._receive_end,
-        )
+        try:
+            run = Run(
+                id,
+                feed=feed,
+                params=params,
+                caller=caller,
+                calls=calls,
+                log=log,
+                outgoing=self._outgoing,
+                on_end=self._receive_end,
+            )
+        except LogFull as exc:
+            # Live runs hold all bytes of `[log] max_bytes`: there is not even room for a `start`.
+            raise TooManyRuns(len(self._by_id), retry_after=RETRY_AFTER) from exc
         self._by_id[id] = run
         if key := _share_key(feed, params, caller):
             self._live_by_key[key] = run
@@ -111,8 +117,10 @@ class Runs:
             self._forget(id)
 
     def _receive_end(self, run: Run) -> None:
-        if key := _share_key(run.feed, run.params, run.caller):
-            self._live_by_key.pop(key, None)
+        key = _share_key(run.feed, run.params, run.caller)
+        # Another may have taken its place since it was stopped.
+        if key and self._live_by_key.get(key) is run:
+            del self._live_by_key[key]
         loop = asyncio.get_running_loop()
         self._ended[run.id] = loop.call_later(run.feed.keep, self._forget, run.id)
 
@@ -140,9 +148,8 @@ class Runs:
 def _share_key(feed: Feed, params: Mapping[str, Any], caller: str) -> ShareKey | None:
     """Return what two requests must have in common to see the same run; None: they never do.
 
-    The types are part of it, as 1, 1.0 and true are equal in Python and not in JSON.
+    As JSON, since 1, 1.0 and true are equal in Python, and so are 0.0 and -0.0.
     """
     if not feed.share:
         return None
-    values = tuple((name, type(value), value) for name, value in params.items())
-    return feed.name, values, None if feed.share == "all" else caller
+    return feed.name, codec.encode(params), None if feed.share == "all" else caller

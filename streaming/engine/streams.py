@@ -133,6 +133,7 @@ def _make_body(
         limits=limits,
         now=monotonic(),
         after=place.after,
+        last_id=place.run.id_at(place.after) if place.after else None,
         opening=place.opening,
         expires=engine.expiry(),
         ping_as_event=ping_as_event,

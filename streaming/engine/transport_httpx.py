@@ -130,19 +130,16 @@ class HttpxResponse:
             await self._response.aclose()
 
     async def _next_piece(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure  # the iterator itself would only end from then on
         clock = asyncio.get_running_loop()
         started = clock.time()
         try:
-            async for piece in self._pieces:
-                if piece:
-                    return piece
+            return await anext(self._pieces, b"")
         except _FAILURES as exc:
             waited = clock.time() - started
             self._failure = _upstream_error(exc, waiting_for="body", waited=waited)
             raise self._failure from exc
-        if self._failure is not None:
-            raise self._failure  # an iterator that has failed only ends from then on
-        return b""
 
 
 def _upstream_error(failure: Exception, *, waiting_for: str, waited: float) -> UpstreamError:

@@ -23,6 +23,9 @@ from streaming.engine.transport import Response, Transport
 
 BODILESS_STATUSES = frozenset({204, 205, 304})
 
+CHUNKS_AT_ONCE = 64
+"""Chunks that are appended before others have their turn: one read may bring thousands."""
+
 T = TypeVar("T")
 
 Emit = Callable[[str, Data], None]
@@ -135,6 +138,8 @@ class UpstreamCall:
             if target is None:
                 return response
             await response.aclose()
+            # What follows has not answered yet, and a redirect is not the head that is waited for.
+            self._status = self._first_byte = self._retry_after = None
             with_credentials = with_credentials and _origin(call) == _origin(target)
             call = target
         return await self._send(call, with_credentials=with_credentials)
@@ -164,7 +169,7 @@ class UpstreamCall:
             max_bytes=self._upstream.effective_max_bytes,
             max_piece_bytes=self._upstream.max_piece_bytes,
         )
-        if response.status not in BODILESS_STATUSES:
+        if response.status not in BODILESS_STATUSES and self._call.method != "HEAD":
             await self._read_body(response, reader)
         result = {**self.facts(), "content_type": content_type, "body": reader.value}
         return {**result, "chunks": self._chunks} if reader.is_streamed else result
@@ -174,18 +179,20 @@ class UpstreamCall:
         idle_timeout = self._upstream.idle_timeout
         while piece := await within(idle_timeout, "body", response.read()):
             for data in decoder.decode(piece):
-                self._emit_chunks(reader.feed(data))
+                await self._emit_chunks(reader.feed(data))
                 if reader.is_complete:
                     return
                 # A body that is always there already must not keep the loop from all others.
                 await asyncio.sleep(0)
         decoder.flush()
-        self._emit_chunks(reader.finish())
+        await self._emit_chunks(reader.finish())
 
-    def _emit_chunks(self, chunks: Iterator[Any]) -> None:
+    async def _emit_chunks(self, chunks: Iterator[Any]) -> None:
         for chunk in chunks:
             self._chunks += 1
             self._emit("chunk", {"upstream": self.name, "n": self._chunks, "data": chunk})
+            if not self._chunks % CHUNKS_AT_ONCE:
+                await asyncio.sleep(0)
 
     def _wait_after(self, error: UpstreamError) -> float | None:
         """Return the seconds until the next attempt; None where the upstream is given up."""

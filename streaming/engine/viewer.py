@@ -27,8 +27,8 @@ class WakingLog(Protocol):
         ...
 
 
-def _do_nothing() -> None:
-    pass
+def do_nothing() -> None:
+    """Do nothing, where nobody has said yet what is to be done."""
 
 
 class Viewer:
@@ -42,13 +42,13 @@ class Viewer:
     def __init__(self, body: Body, *, log: WakingLog) -> None:
         self.writing_since: float | None = None
         """When the write that goes on now began, by `time.monotonic`; set by the driver."""
-        self.abort: Callable[[], object] = _do_nothing
+        self.abort: Callable[[], object] = do_nothing
         """Breaks the response off where its client takes nothing any more; set by who can."""
         self._body = body
         self._is_gone = False
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
-        self._wake: Callable[[], None] = _do_nothing
+        self._wake: Callable[[], None] = do_nothing
         self._closers: list[Callable[[], object]] = [lambda: log.remove_wake(self.wake)]
         log.add_wake(self.wake)
 

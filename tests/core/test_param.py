@@ -78,7 +78,8 @@ def test_a_json_value_is_bound_as_it_is(kind, given, value):
         ("string", 3),
         ("string", None),
         ("string", ["a"]),
-        ("integer", 3.0),
+        ("integer", 3.5),
+        ("integer", math.inf),
         ("integer", True),
         ("integer", "3"),
         ("number", True),
@@ -94,6 +95,12 @@ def test_a_json_value_of_another_type_is_refused(kind, given):
     """A boolean is not an integer, and nothing is converted."""
     with pytest.raises(ValueError, match="must be"):
         Param(type=kind).bind(given, typed=True)
+
+
+def test_a_whole_json_number_is_an_integer():
+    """JSON has one kind of number: what is written 3.0 is the integer 3."""
+    bound = Param(type="integer").bind(3.0, typed=True)
+    assert (bound, type(bound)) == (3, int)
 
 
 def test_text_and_json_are_bound_to_the_same_number():

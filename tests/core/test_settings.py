@@ -6,7 +6,13 @@ import pytest
 
 from streaming.core.errors import ConfigError
 from streaming.core.feed import Feed, Upstream
-from streaming.core.settings import AuthSettings, LogSettings, ServerSettings, Settings
+from streaming.core.settings import (
+    AuthSettings,
+    LogSettings,
+    ServerSettings,
+    Settings,
+    check_served,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +82,17 @@ def test_a_feed_stands_under_its_own_name():
 def test_nothing_configured_is_the_defaults():
     """Settings can be made of nothing: open, in memory, without feeds."""
     assert Settings() == Settings(server=ServerSettings(), log=LogSettings(), auth=None, feeds={})
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        (Settings(auth=AuthSettings(jwt_secret="x")), "auth"),
+        (Settings(log=LogSettings(url="rediss://redis")), "log.url"),
+    ],
+)
+def test_what_this_version_does_not_do_is_not_passed_over(settings, path):
+    """An application made in code is refused it as one made of a file is."""
+    with pytest.raises(ConfigError) as raised:
+        check_served(settings)
+    assert raised.value.path == path

@@ -109,6 +109,7 @@ def is_harmless(text: str) -> bool:
         ("result", RESULT, '+0.412s  weather  200  {"t":21}  (1/4)'),
         ("result", RESULT | {"body": None}, "+0.412s  weather  200  null  (1/4)"),
         ("result", RESULT | {"body": None, "chunks": 7}, "+0.412s  weather  200  7 chunks  (1/4)"),
+        ("result", RESULT | {"status": None}, '+0.412s  weather  ok  {"t":21}  (1/4)'),
         ("failure", FAILURE, "+5.100s  news  failed  timeout: waited 5 s for the head  (2/4)"),
         (
             "failure",

@@ -1,0 +1,181 @@
+"""Runs of feeds against the test upstreams, and what they have said.
+
+For tests of the engine below HTTP: no request, no wire. What a log holds is read through the same
+interface as a viewer's, and decoded.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from streaming.core import codec
+from streaming.core.call import build_call
+from streaming.core.entry import Data, LogReader
+from streaming.core.errors import UpstreamError
+from streaming.core.feed import Feed, Upstream
+from streaming.core.settings import LogSettings
+from streaming.engine.run import Run
+from streaming.engine.runs import Runs
+from streaming.engine.transport import Transport
+from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.upstream_call import Outgoing, UpstreamCall
+
+# Seconds. Machines are shared: this only bounds what would else hang.
+PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event as it stands in a log."""
+
+    n: int
+    name: str
+    data: dict[str, Any]
+
+
+def said(log: LogReader, *names: str) -> list[Said]:
+    """Everything that a log holds, or all events of these names."""
+    events: list[Said] = []
+    cursor = 0
+    while entries := log.read(cursor, max_bytes=1 << 20):
+        events += [Said(entry.n, entry.name, codec.decode(entry.payload)) for entry in entries]
+        cursor = entries[-1].n
+    return [event for event in events if event.name in names or not names]
+
+
+def outcomes(log: LogReader) -> dict[str, Said]:
+    """What became of each upstream, in the order in which it was said."""
+    return {event.data["upstream"]: event for event in said(log, "result", "failure")}
+
+
+def done(log: LogReader) -> dict[str, Any]:
+    """The data of the last event, which is `done`."""
+    last = said(log)[-1]
+    assert last.name == "done"
+    return last.data
+
+
+async def ended(run: Run) -> list[Said]:
+    """Wait until a run has ended; everything that it has said."""
+    async with asyncio.timeout(PATIENCE):
+        await run.wait_ended()
+    return said(run.log)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so that nothing tells of: a count of tasks, a file descriptor."""
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+def until_in_thread(is_so: Callable[[], bool]) -> None:
+    """Wait as `until` does, in a test that blocks."""
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline, "it never was so"
+        time.sleep(0.005)
+
+
+@asynccontextmanager
+async def outgoing(
+    transport: Transport | None = None,
+    *,
+    max_connections: int = 100,
+    random: Callable[[], float] = lambda: 0.0,
+) -> AsyncIterator[Outgoing]:
+    """What carries calls: the default transport unless another is given, without jitter."""
+    async with aclosing(transport or AiohttpTransport()) as carrier:
+        slots = asyncio.Semaphore(max_connections)
+        yield Outgoing(transport=carrier, slots=slots, random=random)
+
+
+def free_slots(outgoing: Outgoing) -> int:
+    """How many connections may be opened now."""
+    return outgoing.slots._value
+
+
+def make_runs(outgoing: Outgoing, *, max_runs: int = 100, **log: int) -> Runs:
+    """A process's runs, with the bounds of its logs."""
+    return Runs(
+        outgoing=outgoing, max_runs=max_runs, log=LogSettings(**log), random_bytes=os.urandom
+    )
+
+
+@asynccontextmanager
+async def running(
+    transport: Transport | None = None, *, max_connections: int = 100, **bounds: int
+) -> AsyncIterator[Runs]:
+    """A process's runs, which all end with the block."""
+    async with outgoing(transport, max_connections=max_connections) as carrier:
+        runs = make_runs(carrier, **bounds)
+        try:
+            yield runs
+        finally:
+            await runs.end_all("shutdown")
+            runs.forget_all()
+
+
+def start(runs: Runs, feed: Feed, params: Mapping[str, Any] | None = None) -> Run:
+    """Start a run that waits for nobody unless its feed says so."""
+    return runs.start(feed, params or {}, caller="")
+
+
+def detached(**upstreams: Upstream) -> Feed:
+    """A feed that no viewer's leaving ends."""
+    return Feed("it", on_disconnect="detach", upstreams=upstreams)
+
+
+@dataclass(kw_only=True)
+class Called:
+    """What one upstream call came to.
+
+    Args:
+        result: The data of its `result`; None where it was given up.
+        error: Why it was given up.
+        events: The names and data of the `attempt` and `chunk` events.
+        facts: What its outcome says of it in either case.
+    """
+
+    result: Data | None = None
+    error: UpstreamError | None = None
+    events: list[tuple[str, Data]] = field(default_factory=list)
+    facts: Data = field(default_factory=dict)
+
+    @property
+    def code(self) -> str | None:
+        """The code of its failure."""
+        return self.error.code if self.error else None
+
+    def data(self, name: str) -> list[Data]:
+        """The data of all events of a name."""
+        return [data for each, data in self.events if each == name]
+
+    @property
+    def chunks(self) -> list[Any]:
+        """What came piece by piece."""
+        return [data["data"] for data in self.data("chunk")]
+
+
+async def call(upstream: Upstream, outgoing: Outgoing, *, left: float = PATIENCE) -> Called:
+    """Call an upstream once, for a run that has so many seconds left."""
+    called = Called()
+    upstream_call = UpstreamCall(
+        "it",
+        upstream,
+        build_call(upstream, {}),
+        outgoing=outgoing,
+        emit=lambda name, data: called.events.append((name, data)),
+        deadline=time.monotonic() + left,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            called.result = await upstream_call.execute()
+    except UpstreamError as error:
+        called.error = error
+    called.facts = upstream_call.facts()
+    return called
