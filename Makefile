@@ -45,8 +45,8 @@ format: setup  ## mend what ruff can mend
 soak: setup  ## the long tests, under load
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=1800
 
-bench: setup  ## measure, and print the figures
-	$(BIN)/python -m benchmarks
+bench: setup  ## measure, and print the figures; ONLY=delays for one benchmark
+	$(BIN)/python -m benchmarks $(ONLY)
 
 # Hashes of every file of a release, as the public registry has them: local folders and further
 # indexes are left out. One file for all supported Pythons; markers tell them apart.

@@ -85,12 +85,22 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]
     return endpoint
 
 
+class _PageBlueprint(Blueprint):
+    """Has browsers ask for each file again, as Flask does: modules must be of one version."""
+
+    async def send_static_file(self, filename: str) -> Response:
+        response = await super().send_static_file(filename)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers.pop("Expires", None)
+        return response
+
+
 def _make_blueprint(
     settings: Settings, *, client: httpx.AsyncClient | None, name: str
 ) -> Blueprint:
     host = LoopHost(functools.partial(adapter.make_engine, settings, client=client))
     folder = adapter.static_folder()
-    made = Blueprint(name, __name__, static_folder=str(folder), static_url_path="/static")
+    made = _PageBlueprint(name, __name__, static_folder=str(folder), static_url_path="/static")
     made.record(lambda state: state.app.extensions.setdefault(adapter.EXTENSION, host))
     made.after_app_serving(host.aclose)
     made.add_url_rule("/", "page", functools.partial(_page, made))

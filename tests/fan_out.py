@@ -69,7 +69,7 @@ async def ended(run: Run) -> list[Said]:
 async def until(is_so: Callable[[], bool]) -> None:
     """Wait until something is so that nothing tells of: a count of tasks, a file descriptor."""
     async with asyncio.timeout(PATIENCE):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.005)
 
 
@@ -161,9 +161,11 @@ class Called:
         return [data["data"] for data in self.data("chunk")]
 
 
-async def call(upstream: Upstream, outgoing: Outgoing, *, left: float = PATIENCE) -> Called:
-    """Call an upstream once, for a run that has so many seconds left."""
-    called = Called()
+async def call(
+    upstream: Upstream, outgoing: Outgoing, *, left: float = PATIENCE, into: Called | None = None
+) -> Called:
+    """Call an upstream once, for a run that has so many seconds left; see `into` meanwhile."""
+    called = into or Called()
     upstream_call = UpstreamCall(
         "it",
         upstream,

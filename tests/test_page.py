@@ -14,6 +14,7 @@ from tests.browser import FeedPage, chromium
 from tests.gated_upstream import GatedUpstream
 from tests.relay import Relay
 from tests.serving import Served, serving
+from tests.viewing import ask
 
 CONFIG = """
 [server]
@@ -175,7 +176,17 @@ def test_tokens_are_typed_out(page, upstreams):
     expect(page.part("tokens", "note")).to_contain_text("4 chunks")
 
 
-# ----------------------------------------------------------------------- the form
+# --------------------------------------------------------------- files and the form
+
+
+@pytest.mark.parametrize("path", ["/", "/static/app.js", "/static/style.css"])
+def test_files_are_asked_for_again(served, path):
+    """No file of the page is used unasked, so that after an update none of another version is."""
+    answer = ask(served.base_url, path)
+    assert answer.status_code == 200
+    assert "no-cache" in answer.headers["Cache-Control"]
+    assert "max-age" not in answer.headers["Cache-Control"]
+    assert "Expires" not in answer.headers
 
 
 def test_stop_ends_the_run(page, upstreams):

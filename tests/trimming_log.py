@@ -30,9 +30,7 @@ class TrimmingLog:
         self.last += 1
         payload = codec.encode({"n": self.last} if data is None else data)
         self.end_offset += len(payload)
-        entry = Entry(
-            self.last, name, payload, id=f"{RUN}-{self.last}", offset=self.end_offset
-        )
+        entry = Entry(self.last, name, payload, id=f"{RUN}-{self.last}", offset=self.end_offset)
         self.held.append(entry)
         self.is_ended = name == "done"
         return entry

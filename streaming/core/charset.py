@@ -25,17 +25,19 @@ def declared_charset(content_type: str | None) -> str:
     Raises:
         Undecodable: A charset that nobody knows.
     """
-    declared = _parameters(content_type or "").get("charset") or "utf-8"
+    declared = _parameters(content_type or "").get("charset", "").strip('" ') or "utf-8"
     name = re.sub("[^a-z0-9]+", "_", declared.lower()).strip("_")
-    try:
-        # Decoding refuses codecs between bytes and bytes (`zlib`, `hex`), as `lookup` does not.
-        if name in _CHARSETS and not b"".decode(name):
+    if name in _CHARSETS:
+        try:
+            # This refuses codecs between bytes and bytes (`zlib`, `hex`), as `lookup` does not, nor
+            # does decoding nothing.
+            "".encode(name)
             return codecs.lookup(name).name
-    except LookupError:
-        pass
+        except LookupError:
+            pass
     raise Undecodable("text in its declared charset")
 
 
 def _parameters(content_type: str) -> Mapping[str, str]:
     pairs = (part.partition("=") for part in content_type.split(";")[1:])
-    return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+    return {name.strip().lower(): value for name, _, value in pairs}

@@ -15,18 +15,19 @@ class SseWire:
     content_type = "text/event-stream"
 
     def preamble(self, *, retry_ms: int, ping_interval: float, id: str | None = None) -> bytes:
-        """Encode a block that dispatches nothing: a comment, `retry:` and the id, if there is one.
+        """Encode lines that dispatch nothing: a comment, `retry:` and the id, if there is one.
 
         The id is for clients that follow section 9.2.6 to the letter. These begin each connection
-        with an empty id and take it over at the first blank line, so that a second break before the
-        next event would make them start from nothing.
+        with an empty id and take it over at the first blank line, so that a `ping` and a second
+        break before the next event would make them start from nothing. There is no blank line here
+        nor behind a beat: httpx-sse, and what is made after it, would make an empty event of it.
         """
         resumed = "" if id is None else f"id: {id}\n"
-        return f": a beat every {ping_interval:g} s\nretry: {retry_ms}\n{resumed}\n".encode()
+        return f": a beat every {ping_interval:g} s\nretry: {retry_ms}\n{resumed}".encode()
 
     def beat(self, *, as_event: bool = False) -> bytes:
         """Encode a comment, or `event: ping` where the page must see it."""
-        return b"event: ping\ndata: {}\n\n" if as_event else b": beat\n\n"
+        return b"event: ping\ndata: {}\n\n" if as_event else b": beat\n"
 
     def encode(
         self,

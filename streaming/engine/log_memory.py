@@ -152,6 +152,8 @@ class MemoryLog:
         return outcomes if len(outcomes) == READ_EVENTS else outcomes + entries
 
     def _trim_for(self, size: int, *, force: bool) -> None:
+        if size > self.max_bytes and not force:
+            raise LogFull  # the rest would be trimmed in vain
         while self._is_full(size):
             if not self._trim_one():
                 if force:

@@ -7,6 +7,9 @@ header fields of its own, netrc, a second try), and its exceptions become ours h
 Nothing is sent twice: aiohttp would try a GET, HEAD, PUT or DELETE again when the connection breaks
 before the head, and no `attempt` event would say so. A kept connection that the upstream closes
 just as it is used again therefore gives Disconnected; the caller knows what may be repeated.
+
+What is cancelled is closed at once, but for one case: a request's body that the upstream has not
+taken, and that is too long for the kernel's buffer, is still sent when it takes it.
 """
 
 import asyncio
@@ -72,8 +75,8 @@ class AiohttpTransport:
     def check(self, options: ConnectionOptions) -> None:
         """See `Transport`."""
         self._tls(options)
-        for scheme in ("http", "https"):
-            _proxy(URL.build(scheme=scheme, host="localhost"), options)
+        for scheme in ("http", "https") if options.trust_env and not options.proxy else ():
+            _environment_proxy(scheme)
 
     async def open(self, call: Call, *, with_credentials: bool = True) -> "AiohttpResponse":
         """See `Transport`. It adds no credentials, so `with_credentials` changes nothing."""
@@ -240,22 +243,22 @@ def _context(ca_file: str) -> ssl.SSLContext:
 
 
 def _proxy(url: URL, options: ConnectionOptions) -> str | None:
-    """Return the proxy's URL; None for none.
-
-    The environment is read here: aiohttp would send what ~/.netrc holds too, and starts a thread
-    for each call.
-    """
+    """Return the URL of the proxy to be gone through; None for none."""
     if options.proxy or not options.trust_env:
         return options.proxy or None
-    if urllib.request.proxy_bypass(url.host_port_subcomponent or ""):
-        return None
+    is_excepted = urllib.request.proxy_bypass(url.host_port_subcomponent or "")
+    return None if is_excepted else _environment_proxy(url.scheme)
+
+
+def _environment_proxy(scheme: str) -> str | None:
+    """Read the environment: aiohttp would add what ~/.netrc holds, and a thread for each call."""
     proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
     if proxy is None:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     try:
         parse_url(proxy, with_userinfo=True)
     except ValueError as exc:
-        raise ConfigError("trust_env", f"the environment's proxy for {url.scheme}: {exc}") from exc
+        raise ConfigError("trust_env", f"the environment's proxy for {scheme}: {exc}") from exc
     return proxy

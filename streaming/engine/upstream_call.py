@@ -6,10 +6,10 @@ where a redirect may lead. The bytes come from a `Transport`; what they mean is 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from streaming.core.call import MAX_REDIRECTS, Call, redirect
 from streaming.core.content_coding import ContentDecoder
@@ -25,8 +25,6 @@ BODILESS_STATUSES = frozenset({204, 205, 304})
 
 CHUNKS_AT_ONCE = 64
 """Chunks that are appended before others have their turn: one read may bring thousands."""
-
-T = TypeVar("T")
 
 Emit = Callable[[str, Data], None]
 
@@ -78,6 +76,10 @@ class UpstreamCall:
         self._chunks = 0
         self._started: float | None = None
         self._attempt_started = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+        self._waiting_for = "head"
+        self._patience = 0.0
         self._status: int | None = None
         self._first_byte: float | None = None
         self._retry_after: str | None = None
@@ -103,7 +105,11 @@ class UpstreamCall:
         if timeout is None:
             return await self._try_until_answered()
         self._deadline = min(self._deadline, time.monotonic() + timeout)
-        return await within(timeout, "end", self._try_until_answered())
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._try_until_answered()
+        except TimeoutError as exc:
+            raise TimedOut("end", timeout) from exc
 
     async def _try_until_answered(self) -> Data:
         while True:
@@ -122,12 +128,25 @@ class UpstreamCall:
             self._attempt_started = time.monotonic()
             self._started = self._started or self._attempt_started
             self._attempts += 1
-            timeout = self._upstream.first_byte_timeout
-            response = await within(timeout, "head", self._open())
             try:
-                return await self._read(response)
-            finally:
-                await response.aclose()
+                # One timer for all waits of an attempt, set anew for each.
+                async with asyncio.timeout(None) as self._limit:
+                    return await self._exchange()
+            except TimeoutError as exc:
+                raise TimedOut(self._waiting_for, self._patience) from exc
+
+    async def _exchange(self) -> Data:
+        self._expect("head", within=self._upstream.first_byte_timeout)
+        response = await self._open()
+        try:
+            return await self._read(response)
+        finally:
+            await response.aclose()
+
+    def _expect(self, what: str, *, within: float) -> None:
+        """Say what is waited for from now on, and for how many seconds."""
+        self._waiting_for, self._patience = what, within
+        self._limit.reschedule(self._loop.time() + within)
 
     async def _open(self) -> Response:
         """Send the request and follow its redirects, as far as they may be followed."""
@@ -177,13 +196,18 @@ class UpstreamCall:
     async def _read_body(self, response: Response, reader: Reader) -> None:
         decoder = ContentDecoder(response.header("content-encoding"))
         idle_timeout = self._upstream.idle_timeout
-        while piece := await within(idle_timeout, "body", response.read()):
+        while True:
+            self._expect("body", within=idle_timeout)
+            piece = await response.read()
+            if not piece:
+                break
             for data in decoder.decode(piece):
                 await self._emit_chunks(reader.feed(data))
                 if reader.is_complete:
                     return
-                # A body that is always there already must not keep the loop from all others.
-                await asyncio.sleep(0)
+                if reader.is_streamed:
+                    # One that is always there already must not keep the loop from all others.
+                    await asyncio.sleep(0)
         decoder.flush()
         await self._emit_chunks(reader.finish())
 
@@ -223,19 +247,6 @@ class UpstreamCall:
             "elapsed": round(time.monotonic() - self._attempt_started, 6),
             "retry_in": round(wait, 6),
         }
-
-
-async def within(seconds: float, waiting_for: str, awaitable: Awaitable[T]) -> T:
-    """Await something for so many seconds at most.
-
-    Raises:
-        TimedOut: They have passed.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await awaitable
-    except TimeoutError as exc:
-        raise TimedOut(waiting_for, seconds) from exc
 
 
 def _rounded(seconds: float | None) -> float | None:

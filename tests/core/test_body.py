@@ -59,11 +59,12 @@ def test_preamble_and_what_is_there_in_one_write() -> None:
 
 
 def test_preamble_says_the_id_again() -> None:
-    """A viewer that resumes has its id back before the next event, as the standard forgets it."""
+    """A viewer that resumes has its id back by the next blank line, as the standard forgets it."""
     log = TrimmingLog()
     log.append_chunks(5)
     decoder = SseDecoder()
     assert decoder.decode(write(make_body(log, after=5, last_id=f"{RUN}-5"))) == []
+    assert decoder.decode(b"\n") == []
     assert decoder.last_event_id == f"{RUN}-5"
 
 
@@ -233,7 +234,7 @@ def test_no_beat_after_the_end() -> None:
 
 
 def test_shutdown_says_when_to_come_back() -> None:
-    """A stream that is shut down says why, tells the time to wait in its data and to the browser."""
+    """A stream that is shut down says why, and when to come back: to page and browser."""
     body = make_body(TrimmingLog())
     body.step(OPENED)
     body.shut_down("drain")
@@ -315,7 +316,7 @@ def test_shutdown_loses_nothing() -> None:
 
 
 def test_lagging_by_events() -> None:
-    """A viewer with more events to read than the bound is told so at once, and gets none of them."""
+    """A viewer with more to read than the bound is told so at once, and gets none of it."""
     log = TrimmingLog()
     body = make_body(log)
     body.step(OPENED)

@@ -11,9 +11,7 @@ from streaming.core.sse_decoder import ReceivedEvent, SseDecoder
 from streaming.core.wire import WIRES
 from tests.trimming_log import RUN, TrimmingLog
 
-LIMITS = BodyLimits(
-    retry_ms=2000, ping_interval=15.0, max_lag_events=10**6, max_lag_bytes=10**9
-)
+LIMITS = BodyLimits(retry_ms=2000, ping_interval=15.0, max_lag_events=10**6, max_lag_bytes=10**9)
 
 
 class ResumingViewer(RuleBasedStateMachine):
@@ -98,7 +96,7 @@ class ResumingViewer(RuleBasedStateMachine):
 
     @invariant()
     def is_whole(self) -> None:
-        """What is known is the log itself or, after a `reset`, that without one dropped beginning."""
+        """What is known is the log or, after a `reset`, the log without one dropped beginning."""
         missing = set(range(1, self.cursor + 1)) - set(self.story)
         assert missing <= self.dropped, "lost what is still held"
         if missing:

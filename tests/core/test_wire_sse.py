@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from httpx_sse import EventSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,19 +102,20 @@ def test_writes_whole_lines_with_lf_ends(event: Event) -> None:
     assert b"\r" not in b"".join(lines)
 
 
-def test_preamble_is_a_block_that_dispatches_nothing() -> None:
-    """The preamble is a comment and the time to wait, ended by a blank line."""
+def test_preamble_dispatches_nothing() -> None:
+    """The preamble is a comment and the time to wait; the latter holds as soon as it is read."""
     preamble = wire.preamble(retry_ms=2000, ping_interval=15.0)
     assert preamble.startswith(b": ")
-    assert preamble.endswith(b"\nretry: 2000\n\n")
+    assert preamble.endswith(b"\nretry: 2000\n")
     decoder = SseDecoder()
     assert (decoder.decode(preamble), decoder.retry_ms) == ([], 2000)
 
 
 def test_preamble_restores_the_id() -> None:
-    """A reader that begins each connection with an empty id has the last one back at once."""
+    """A reader that begins each connection with an empty id keeps the last one over a ping."""
     decoder = SseDecoder()
     decoder.decode(wire.preamble(retry_ms=2000, ping_interval=15.0, id="r-3"))
+    assert decoder.decode(wire.beat(as_event=True)) == [ReceivedEvent("ping", "{}", "r-3")]
     assert decoder.last_event_id == "r-3"
 
 
@@ -122,6 +125,18 @@ def test_beat_is_a_comment() -> None:
     assert wire.beat().startswith(b":")
     assert decoder.decode(wire.beat()) == []
     assert decoder.last_event_id == "r-1"
+
+
+def test_httpx_sse_makes_no_event_of_preamble_and_beats() -> None:
+    """A reader that takes any blank line behind a field for an event gets the event alone."""
+    preamble = wire.preamble(retry_ms=2000, ping_interval=15.0, id="r-1")
+    event = wire.encode("result", b"1", id="r-2")
+    content = preamble + wire.beat() + event + wire.beat()
+    headers = {"Content-Type": wire.content_type}
+    source = EventSource(httpx.Response(200, headers=headers, content=content))
+    assert [(sse.event, sse.id, sse.retry) for sse in source.iter_sse()] == [
+        ("result", "r-2", 2000)
+    ]
 
 
 def test_beat_as_event_is_a_ping() -> None:

@@ -1,0 +1,172 @@
+"""An application of somebody's own: its streams and feeds, the same under Flask and under Quart.
+
+`own_flask` and `own_quart` register them. Each generator says in `CLOSED` that it was closed, and in
+`CALLED` that it was called.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+
+import httpx
+
+from streaming import Event, Feed, Param, ServerSettings, Upstream, merge
+
+CALLED: Counter[str] = Counter()
+CLOSED: Counter[str] = Counter()
+
+MAX_STREAMS = 3
+SERVER = ServerSettings(max_streams=MAX_STREAMS, ping_interval=0.3, drain_timeout=1.0)
+
+_UPSTREAMS = os.environ.get("UPSTREAMS", "http://127.0.0.1:9")
+
+
+# ---------------------------------------------------------------------------- streams
+
+
+def plain():
+    yield Event("tick", {"n": 1})
+    yield {"n": 2}
+    yield "two\nlines"
+
+
+async def asynchronous():
+    yield Event("tick", {"n": 1})
+    yield {"n": 2}
+    yield "two\nlines"
+
+
+def raising():
+    yield {"n": 1}
+    raise RuntimeError("a secret of the view")
+
+
+async def raising_async():
+    yield {"n": 1}
+    raise RuntimeError("a secret of the view")
+
+
+def unwritable():
+    yield {"n": object()}
+
+
+async def unwritable_async():
+    yield {"n": object()}
+
+
+def resumed(last_event_id):
+    yield Event("at", last_event_id, id="place-7")
+
+
+async def resumed_async(last_event_id):
+    yield Event("at", last_event_id, id="place-7")
+
+
+def named(name):
+    yield {"hello": name}
+
+
+async def named_async(name):
+    yield {"hello": name}
+
+
+def slow():
+    time.sleep(0.5)
+    yield {"n": 1}
+
+
+async def slow_async():
+    await asyncio.sleep(0.5)
+    yield {"n": 1}
+
+
+def talking(key):
+    CALLED[key] += 1
+    try:
+        while True:
+            yield {"key": key}
+            time.sleep(0.05)
+    finally:
+        CLOSED[key] += 1
+
+
+async def talking_async(key):
+    CALLED[key] += 1
+    try:
+        while True:
+            yield {"key": key}
+            await asyncio.sleep(0.05)
+    finally:
+        CLOSED[key] += 1
+
+
+async def silent_async(key):
+    CALLED[key] += 1
+    try:
+        yield {"key": key}
+        await asyncio.Event().wait()
+    finally:
+        CLOSED[key] += 1
+
+
+async def merged():
+    async def after(value, delay):
+        await asyncio.sleep(delay)
+        return value
+
+    async for event in merge(slow=after("s", 0.1), quick=after("q", 0.0)):
+        yield event
+
+
+STREAMS = {
+    "/plain": plain,
+    "/async": asynchronous,
+    "/raising": raising,
+    "/raising-async": raising_async,
+    "/unwritable": unwritable,
+    "/unwritable-async": unwritable_async,
+    "/resumed": resumed,
+    "/resumed-async": resumed_async,
+    "/named/<name>": named,
+    "/named-async/<name>": named_async,
+    "/slow": slow,
+    "/slow-async": slow_async,
+    "/talking/<key>": talking,
+    "/talking-async/<key>": talking_async,
+    "/silent-async/<key>": silent_async,
+    "/merged": merged,
+}
+
+
+# ------------------------------------------------------------------------------ feeds
+
+
+FEEDS = [
+    Feed(
+        "echo",
+        params={"word": Param(default="x")},
+        upstreams={"a": Upstream(url=f"{_UPSTREAMS}/echo/{{word}}")},
+    ),
+    Feed(
+        "held",
+        params={"key": Param()},
+        on_disconnect="cancel",
+        upstreams={"a": Upstream(url=f"{_UPSTREAMS}/held/{{key}}")},
+    ),
+]
+MOCKED = [Feed("mocked", upstreams={"a": Upstream(url="https://nowhere.invalid/a?b=c")})]
+
+
+def own_client() -> httpx.AsyncClient:
+    """A client that signs its requests."""
+    return httpx.AsyncClient(auth=("user", "pass"), headers={"X-Client": "own"}, trust_env=False)
+
+
+def mock_client() -> httpx.AsyncClient:
+    """A client that reaches nobody."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"asked": str(request.url)})
+
+    return httpx.AsyncClient(transport=httpx.MockTransport(answer))
