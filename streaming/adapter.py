@@ -43,6 +43,10 @@ def read_request(
     for name, value in request.headers:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    if "last-event-id" in headers:
+        # A browser sends it as UTF-8, and Werkzeug reads header fields as Latin-1.
+        as_sent = headers["last-event-id"].encode("latin-1", "replace")
+        headers["last-event-id"] = as_sent.decode("utf-8", "replace")
     return Request(
         method=request.method,
         rule=route.rule if route else "",

@@ -13,6 +13,7 @@ import click
 from streaming.config import CONFIG_VARIABLE, Loaded, load
 from streaming.core.errors import ConfigError
 from streaming.core.settings import Settings
+from streaming.engine.engine import check_settings
 from streaming.logs import set_up_logging
 
 THREADS_VARIABLE = "FANSTREAM_THREADS"
@@ -49,8 +50,10 @@ def load_or_exit(path: str | None) -> Loaded:
     """
     try:
         loaded = load(path, env=os.environ, cwd=Path.cwd())
+        check_settings(loaded.settings)
     except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
+        file = exc.file or path or os.environ.get(CONFIG_VARIABLE)
+        raise click.UsageError(str(ConfigError(exc.path, exc.reason, file=file))) from exc
     if loaded.is_demo:
         click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
     return loaded

@@ -17,8 +17,9 @@ from streaming import adapter
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, Request
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings, check_served
+from streaming.core.settings import ServerSettings, Settings
 from streaming.engine.bridge import Bridge, drive_in_thread
+from streaming.engine.engine import check_settings
 from streaming.engine.own_stream import OwnStreamReply
 from streaming.engine.streams import StreamReply
 
@@ -36,9 +37,9 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
             and not closed here. None for fanstream's own.
 
     Raises:
-        ConfigError: The configuration asks for what this version does not do.
+        ConfigError: The configuration asks for what this version does not do, or names what cannot
+            be used.
     """
-    check_served(settings)
     app = Flask("streaming", static_folder=None)
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, _problem)
@@ -91,6 +92,7 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
 def _make_blueprint(
     settings: Settings, *, client: httpx.AsyncClient | None, name: str
 ) -> Blueprint:
+    check_settings(settings, client=client)
     bridge = Bridge(functools.partial(adapter.make_engine, settings, client=client))
     folder = adapter.static_folder()
     made = Blueprint(name, __name__, static_folder=folder, static_url_path="/static")

@@ -16,7 +16,8 @@ from streaming import adapter
 from streaming.core.feed import Feed
 from streaming.core.message import Reply
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings, check_served
+from streaming.core.settings import ServerSettings, Settings
+from streaming.engine.engine import check_settings
 from streaming.engine.loop_host import LoopHost
 from streaming.engine.own_stream import OwnStreamReply, answer_own
 from streaming.engine.streams import StreamReply
@@ -36,9 +37,9 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
             own.
 
     Raises:
-        ConfigError: The configuration asks for what this version does not do.
+        ConfigError: The configuration asks for what this version does not do, or names what cannot
+            be used.
     """
-    check_served(settings)
     app = Quart("streaming", static_folder=None)
     # The bound is the configuration's `max_body_bytes`, and the answer beyond it the interface's.
     app.config["MAX_CONTENT_LENGTH"] = None
@@ -98,6 +99,7 @@ class _PageBlueprint(Blueprint):
 def _make_blueprint(
     settings: Settings, *, client: httpx.AsyncClient | None, name: str
 ) -> Blueprint:
+    check_settings(settings, client=client)
     host = LoopHost(functools.partial(adapter.make_engine, settings, client=client))
     folder = adapter.static_folder()
     made = _PageBlueprint(name, __name__, static_folder=str(folder), static_url_path="/static")

@@ -17,7 +17,8 @@ from streaming.core.call import build_call
 from streaming.core.entry import Data, LogReader
 from streaming.core.errors import UpstreamError
 from streaming.core.feed import Feed, Upstream
-from streaming.core.settings import LogSettings
+from streaming.core.settings import LogSettings, ServerSettings, Settings
+from streaming.engine.engine import Engine
 from streaming.engine.run import Run
 from streaming.engine.runs import Runs
 from streaming.engine.transport import Transport
@@ -118,6 +119,14 @@ async def running(
         finally:
             await runs.end_all("shutdown")
             runs.forget_all()
+
+
+@asynccontextmanager
+async def engine_of(*feeds: Feed, **server: Any) -> AsyncIterator[Engine]:
+    """An engine with these feeds and bounds, closed at the end of the block."""
+    settings = Settings(server=ServerSettings(**server), feeds={feed.name: feed for feed in feeds})
+    async with aclosing(Engine(settings)) as engine:
+        yield engine
 
 
 def start(runs: Runs, feed: Feed, params: Mapping[str, Any] | None = None) -> Run:

@@ -64,7 +64,7 @@ class Viewer:
         """
         passed = []
         for seen in self:
-            if seen.event == event and data.items() <= seen.data.items():
+            if seen.event == event and (not data or data.items() <= seen.data.items()):
                 return seen
             passed.append(seen)
         raise AssertionError(f"no {event} {data} among {passed}")

@@ -80,6 +80,15 @@ def check_id(id: str) -> None:
         raise InvalidEvent("id", f"must not be longer than {MAX_ID_BYTES} bytes")
 
 
+def is_id(text: str) -> bool:
+    """Say whether an event can have this id; what a client sends back may be anything."""
+    try:
+        check_id(text)
+    except InvalidEvent:
+        return False
+    return True
+
+
 def check_retry_ms(retry_ms: int) -> None:
     """Refuse a time that no client could wait.
 

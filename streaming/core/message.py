@@ -50,6 +50,11 @@ class Request:
         """Return a header by its lower-case name."""
         return self.headers.get(name)
 
+    @property
+    def last_event_id(self) -> str | None:
+        """What the client sends to resume; the header before the query."""
+        return self.header("last-event-id") or self.query_value("last_event_id") or None
+
     def query_value(self, name: str) -> str | None:
         """Return a value of the query, the last one where there are several."""
         return next((value for key, value in reversed(self.query) if key == name), None)

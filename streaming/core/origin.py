@@ -30,7 +30,11 @@ def check_origin(request: Request, *, cors_origins: Collection[str]) -> None:
     """
     if is_allowed_cross_origin(request, cors_origins=cors_origins):
         return
-    if request.header("sec-fetch-site") == "cross-site":
+    site = request.header("sec-fetch-site")
+    if site == "same-origin":
+        # The browser's own word, which holds behind a proxy that rewrites `Host` too.
+        return
+    if site == "cross-site":
         raise ForbiddenOrigin
     origin = request.header("origin")
     if origin is not None and not _is_own(origin, host=request.header("host") or ""):

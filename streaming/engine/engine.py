@@ -14,7 +14,8 @@ import httpx
 
 from streaming.core.body import BodyLimits
 from streaming.core.errors import Draining
-from streaming.core.settings import Settings
+from streaming.core.key_path import under
+from streaming.core.settings import Settings, check_served
 from streaming.engine.admission import Admission
 from streaming.engine.control import follow_control
 from streaming.engine.runs import Runs
@@ -34,6 +35,24 @@ RETRY_AFTER_DRAIN = 1
 
 END_MARGIN = 2.0
 """Seconds of `drain_timeout` that are kept for saying the last words, after runs had their time."""
+
+
+def check_settings(settings: Settings, *, client: httpx.AsyncClient | None = None) -> None:
+    """Refuse what no engine could serve, before there is one; see `Engine` for the arguments.
+
+    Raises:
+        ConfigError: What this version does not do, or an upstream that could never be connected to.
+    """
+    check_served(settings)
+    transport = _make_transport(client)
+    for feed in settings.feeds.values():
+        for name, upstream in feed.upstreams.items():
+            with under("feeds", feed.name, "upstreams", name):
+                transport.check(upstream.options)
+
+
+def _make_transport(client: httpx.AsyncClient | None) -> Transport:
+    return HttpxTransport(client) if client else AiohttpTransport()
 
 
 class Engine:
@@ -66,7 +85,7 @@ class Engine:
             max_streams=server.max_streams,
             max_streams_per_address=server.max_streams_per_address,
         )
-        self._transport: Transport = HttpxTransport(client) if client else AiohttpTransport()
+        self._transport = _make_transport(client)
         outgoing = Outgoing(
             transport=self._transport,
             slots=asyncio.Semaphore(server.max_connections),

@@ -35,7 +35,7 @@ from streaming.core.origin import (
 from streaming.core.routes import ROUTES
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
-from streaming.engine.streams import Place, asks_for_ping_events, open_stream, stream_headers
+from streaming.engine.streams import Place, check_reserved, open_stream, stream_headers
 
 ANONYMOUS = ""
 """The caller of all requests, as long as nobody is asked who they are."""
@@ -86,7 +86,7 @@ class Interface:
     async def _read_feed(self, request: Request) -> Reply:
         feed = self._find_feed(request)
         self._check_origin(request)
-        _check_reserved(request)
+        check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
@@ -96,7 +96,7 @@ class Interface:
     async def _create_run(self, request: Request) -> Reply:
         feed = self._find_feed(request)
         self._check_origin(request)
-        _check_reserved(request)
+        check_reserved(request)
         _check_no_parameters(request)
         params = feed.bind(self._json_object(request), typed=True)
         format = request.query_value("format")
@@ -118,7 +118,7 @@ class Interface:
     def _stream_feed(
         self, request: Request, feed: Feed, params: Mapping[str, Any], *, format: str
     ) -> Reply:
-        cursor_text = _last_event_id(request)
+        cursor_text = request.last_event_id
         opening: tuple[Event, ...] = ()
         if cursor_text:
             place = self._find_place(parse_cursor(cursor_text), feed, params)
@@ -155,7 +155,7 @@ class Interface:
     # -------------------------------------------------------------------- runs
 
     async def _read_run(self, request: Request) -> Reply:
-        _check_reserved(request)
+        check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
@@ -163,7 +163,7 @@ class Interface:
         _check_no_parameters(request)
         if format == "json":
             return Reply(headers=stream_headers(format), body=encode_state(run.log))
-        place = _find_place_in(run, _last_event_id(request))
+        place = _find_place_in(run, request.last_event_id)
         if place.is_at_end:
             return Reply(status=204, headers=(("Vary", "Accept"),))
         return open_stream(self.engine, request, lambda: place, format=format)
@@ -266,21 +266,3 @@ def _parameters(request: Request) -> dict[str, str]:
 def _check_no_parameters(request: Request) -> None:
     for name in _parameters(request):
         raise InvalidParameter(name, "is not known in this query")
-
-
-def _check_reserved(request: Request) -> None:
-    """Refuse what stands in the reserved parameters, whether or not the answer will use it.
-
-    Raises:
-        InvalidParameter: `?ping=` is anything but `event`.
-        IdTooLong: A last event id is over its bound.
-    """
-    asks_for_ping_events(request)
-    for id in (request.header("last-event-id"), request.query_value("last_event_id")):
-        if id is not None:
-            parse_cursor(id)
-
-
-def _last_event_id(request: Request) -> str | None:
-    """Return what the client sends to resume; the header before the query."""
-    return request.header("last-event-id") or request.query_value("last_event_id")

@@ -63,7 +63,7 @@ class StreamLog:
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._is_full())
-            self.append_nowait(event)
+            self._append(event)
         self._call_on_loop(self.wake)
 
     def end(self) -> None:
@@ -113,24 +113,28 @@ class StreamLog:
             LogClosed: The viewer has gone.
         """
         with self._changed:
-            if self._is_closed:
-                raise LogClosed
             if self._is_full():
                 return False
-            self.last += 1
-            self.end_offset += len(event.payload)
-            entry = Entry(
-                self.last,
-                event.name,
-                event.payload,
-                id=event.id,
-                retry_ms=event.retry_ms,
-                is_text=event.is_text,
-                offset=self.end_offset,
-            )
-            self._unread.append(entry)
-            self._bytes_unread += len(event.payload)
+            self._append(event)
             return True
+
+    def _append(self, event: Event) -> None:
+        # Called with the lock, which cannot be taken twice.
+        if self._is_closed:
+            raise LogClosed
+        self.last += 1
+        self.end_offset += len(event.payload)
+        entry = Entry(
+            self.last,
+            event.name,
+            event.payload,
+            id=event.id,
+            retry_ms=event.retry_ms,
+            is_text=event.is_text,
+            offset=self.end_offset,
+        )
+        self._unread.append(entry)
+        self._bytes_unread += len(event.payload)
 
     def _is_full(self) -> bool:
         if self._is_closed:

@@ -9,6 +9,7 @@ An exception becomes `failure` (`internal`) and `done` (`failed`); the end of th
 import contextvars
 import inspect
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import closing, suppress
@@ -18,7 +19,7 @@ from typing import Any
 
 from streaming.core.body import StreamBody
 from streaming.core.errors import InternalError, NotAcceptable, RequestError
-from streaming.core.event import Event
+from streaming.core.event import Event, is_id
 from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.negotiation import choose_format
 from streaming.core.wire import WIRES
@@ -28,6 +29,7 @@ from streaming.engine.streams import (
     StreamReply,
     admit,
     asks_for_ping_events,
+    check_reserved,
     make_limits,
     stream_headers,
 )
@@ -59,7 +61,7 @@ class OwnStreamReply(StreamReply):
         """
         given = dict(path)
         if "last_event_id" in inspect.signature(view).parameters:
-            given["last_event_id"] = _last_event_id(request)
+            given["last_event_id"] = request.last_event_id
         try:
             return view(**given)
         except BaseException:
@@ -135,8 +137,9 @@ def _open(engine: Engine, request: Request) -> Reply:
     format = choose_format(format=request.query_value("format"), accept=request.header("accept"))
     if format not in WIRES:
         raise NotAcceptable(tuple(WIRES))
-    ping_as_event = asks_for_ping_events(request)
-    if _last_event_id(request) == DONE_ID:
+    check_reserved(request)
+    last_id = request.last_event_id
+    if last_id == DONE_ID:
         return Reply(status=204, headers=(("Vary", "Accept"),))
     engine.check_not_draining()
     if request.method == "HEAD":
@@ -146,20 +149,19 @@ def _open(engine: Engine, request: Request) -> Reply:
     body = StreamBody(
         log,
         wire=WIRES[format],
-        limits=make_limits(engine, request),
+        # The generator waits for its viewer, which can therefore never be too far behind.
+        limits=replace(
+            make_limits(engine, request), max_lag_events=sys.maxsize, max_lag_bytes=sys.maxsize
+        ),
         now=monotonic(),
+        last_id=last_id if last_id and is_id(last_id) else None,
         expires=engine.expiry(),
-        ping_as_event=ping_as_event,
+        ping_as_event=asks_for_ping_events(request),
     )
     viewer = Viewer(body, log=log)
     viewer.on_close(release)
     engine.add(viewer, is_own=True)
     return OwnStreamReply(headers=stream_headers(format), viewer=viewer, engine=engine, log=log)
-
-
-def _last_event_id(request: Request) -> str | None:
-    """Return what the client sends to resume; the header before the query."""
-    return request.header("last-event-id") or request.query_value("last_event_id")
 
 
 async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:

@@ -9,6 +9,7 @@ from streaming.core.body import Body, BodyLimits, StreamBody
 from streaming.core.document import DocumentBody
 from streaming.core.errors import InvalidParameter
 from streaming.core.event import Event
+from streaming.core.ident import parse_cursor
 from streaming.core.message import STREAM_HEADERS, Headers, Reply, Request
 from streaming.core.negotiation import media_type
 from streaming.core.origin import client_address
@@ -114,6 +115,19 @@ def asks_for_ping_events(request: Request) -> bool:
     if ping not in (None, "event"):
         raise InvalidParameter("ping", "must be 'event' where it is given")
     return ping is not None
+
+
+def check_reserved(request: Request) -> None:
+    """Refuse what stands in the reserved parameters, whether or not the answer will use it.
+
+    Raises:
+        InvalidParameter: `?ping=` is anything but `event`.
+        IdTooLong: A last event id is over its bound.
+    """
+    asks_for_ping_events(request)
+    for id in (request.header("last-event-id"), request.query_value("last_event_id")):
+        if id is not None:
+            parse_cursor(id)
 
 
 def _make_body(

@@ -2,6 +2,7 @@
 
 import time
 
+import httpx
 import pytest
 
 from tests.apps.own_views import MAX_STREAMS
@@ -118,6 +119,21 @@ def test_the_last_id_is_handed_to_the_view(url, kind, by):
     with watching(url, f"/resumed{kind}{query}", headers=headers) as viewer:
         at = viewer.until("at")
     assert (at.data, at.id) == ("place-6", "place-7")
+
+
+@each_kind
+def test_an_id_beyond_ascii_comes_back_as_it_was(url, kind):
+    """A browser sends the id as UTF-8; the view is handed its characters."""
+    with watching(url, f"/resumed{kind}", headers={"Last-Event-ID": "Zürich".encode()}) as viewer:
+        assert viewer.until("at").data == "Zürich"
+
+
+@each_kind
+def test_a_client_that_resumes_keeps_its_id(url, kind):
+    """The preamble says it again: a client forgets it at the first blank line without one."""
+    headers = {"Last-Event-ID": "place-6"}
+    with httpx.stream("GET", f"{url}/resumed{kind}", headers=headers) as response:
+        assert "id: place-6" in next(response.iter_text()).split("\n\n")[0]
 
 
 @each_kind

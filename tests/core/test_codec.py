@@ -88,6 +88,7 @@ def test_byte_order_mark() -> None:
         *(
             b"9" * 400 + b".0",
             b'{"a":1e400,"a":1}',
+            b'{"b":' + LONG + b',"a":NaN,"a":1}',
             b"[" + LONG + b",NaN]",
             b"[" + LONG + b",Infinity]",
         ),

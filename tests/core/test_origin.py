@@ -47,6 +47,12 @@ def test_cross_site_refused() -> None:
     assert is_refused(sec_fetch_site="cross-site", origin="https://api.example")
 
 
+def test_a_page_of_this_host_behind_a_proxy() -> None:
+    """A proxy may rewrite `Host`; the browser says itself that the page is of the same origin."""
+    assert not is_refused(sec_fetch_site="same-origin", origin="https://shop.example")
+    assert is_refused(sec_fetch_site="same-site", origin="https://shop.example")
+
+
 @pytest.mark.parametrize(
     ("host", "origin"),
     [

@@ -172,7 +172,7 @@ def test_a_log_outlives_its_loop() -> None:
 async def test_nothing_is_lost_between_a_writer_and_a_reader_in_threads(is_thread: bool) -> None:
     """Thousands of events, each once and in order, with the writer waiting again and again."""
     log = StreamLog()
-    events = 5000
+    events = 2000
     seen: list[int] = []
 
     def read_all() -> None:
