@@ -6,6 +6,7 @@ It reads a request whole and writes a reply's headers; it decides nothing.
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 from werkzeug.exceptions import HTTPException
@@ -21,8 +22,8 @@ from streaming.engine.engine import Engine
 EXTENSION = "fanstream"
 """The key in `app.extensions` under which an application's engine is found."""
 
-MAX_SILENCE_WITHOUT_SOCKET = 1.0
-"""Seconds: where no socket can be watched, only a failing write tells that a client has gone."""
+MAX_SILENCE_WITHOUT_WATCH = 1.0
+"""Seconds: where a client cannot be watched, only a failing write tells that it has gone."""
 
 PAGE_HEADERS = (
     ("Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
@@ -51,12 +52,21 @@ def read_request(
         method=request.method,
         rule=route.rule if route else "",
         path=path or {},
-        query=tuple(request.args.items(multi=True)),
+        query=_query(request.query_string),
         headers=headers,
         body=body,
         peer=request.remote_addr or "",
         max_silence=max_silence,
     )
+
+
+def _query(query_string: bytes) -> tuple[tuple[str, str], ...]:
+    """Decode a query. What is not UTF-8 becomes lone surrogates, which no parameter may have.
+
+    Werkzeug's own `args` would put other text in its place.
+    """
+    text = query_string.decode("utf-8", "surrogateescape")
+    return tuple(parse_qsl(text, keep_blank_values=True, errors="surrogateescape"))
 
 
 def write_headers(reply: Reply, request: WerkzeugRequest) -> tuple[Headers, bytes]:

@@ -14,13 +14,19 @@ from streaming.config import CONFIG_VARIABLE, Loaded, load
 from streaming.core.errors import ConfigError
 from streaming.core.settings import Settings
 from streaming.engine.engine import check_settings
-from streaming.logs import set_up_logging
+from streaming.logs import log_level, set_up_logging
 
 THREADS_VARIABLE = "FANSTREAM_THREADS"
 """The environment variable that says how many threads each worker of a WSGI server has."""
 
 THREADS_NOT_FOR_STREAMS = 8
 """Threads that are kept for requests that are not streams."""
+
+
+class Refusal(click.ClickException):
+    """Something that keeps a command from starting: one line, and status 2."""
+
+    exit_code = 2
 
 
 def load_settings() -> Settings:
@@ -31,12 +37,21 @@ def load_settings() -> Settings:
     """
     set_up_logging()
     settings = load(None, env=os.environ, cwd=Path.cwd()).settings
-    threads = os.environ.get(THREADS_VARIABLE)
+    threads = _threads()
     if threads is None:
         return settings
-    for_streams = max(1, int(threads) - THREADS_NOT_FOR_STREAMS)
+    for_streams = max(1, threads - THREADS_NOT_FOR_STREAMS)
     max_streams = min(settings.server.max_streams, for_streams)
     return replace(settings, server=replace(settings.server, max_streams=max_streams))
+
+
+def _threads() -> int | None:
+    threads = os.environ.get(THREADS_VARIABLE)
+    if threads is None:
+        return None
+    if not threads.isascii() or not threads.isdigit():
+        raise ConfigError("", f"${THREADS_VARIABLE} is not a number of threads")
+    return int(threads)
 
 
 def load_or_exit(path: str | None) -> Loaded:
@@ -46,14 +61,16 @@ def load_or_exit(path: str | None) -> Loaded:
         path: What `--config` says; None where it does not.
 
     Raises:
-        click.UsageError: A mistake in the configuration: the command ends with status 2.
+        Refusal: A mistake in the configuration, or in the environment: the command ends.
     """
     try:
         loaded = load(path, env=os.environ, cwd=Path.cwd())
         check_settings(loaded.settings)
+        log_level()
+        _threads()
     except ConfigError as exc:
-        file = exc.file or path or os.environ.get(CONFIG_VARIABLE)
-        raise click.UsageError(str(ConfigError(exc.path, exc.reason, file=file))) from exc
+        file = exc.file or (exc.path and (path or os.environ.get(CONFIG_VARIABLE)))
+        raise Refusal(str(ConfigError(exc.path, exc.reason, file=file))) from exc
     if loaded.is_demo:
         click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
     return loaded
@@ -78,7 +95,8 @@ def run_application(run: Run) -> None:
     def command(host: str, port: int, config: str | None, debug: bool, reload: bool) -> None:
         if config is not None:
             os.environ[CONFIG_VARIABLE] = config
-        load_or_exit(None)
+        loaded = load_or_exit(None)
+        click.echo(f"{loaded.source}: http://{host}:{port}/  (Ctrl-C ends it)")
         run(host=host, port=port, debug=debug, reload=reload)
 
     command()

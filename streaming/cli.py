@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from streaming.application import THREADS_VARIABLE, load_or_exit
+from streaming.application import THREADS_VARIABLE, Refusal, load_or_exit
 from streaming.config import (
     CONFIG_VARIABLE,
     DEMO_SOURCE,
@@ -73,7 +73,7 @@ def serve(
             " a run would be found by one process only"
         )
     if threads is not None and not chosen.has_threads:
-        click.echo(f"note: --threads is ignored, {chosen.module} has none to stream in", err=True)
+        click.echo(f"note: --threads is ignored, {chosen.name} has none to stream in", err=True)
     env = {**os.environ, CONFIG_VARIABLE: str(Path(config).absolute())} if config else os.environ
     run = _serve(
         chosen, loaded=loaded, env=env, host=host, port=port, workers=workers, threads=threads
@@ -128,7 +128,7 @@ async def _serve(
         port=port,
         drain_timeout=settings.drain_timeout,
         on_ready=lambda: click.echo(
-            f"{loaded.source} on {server.module}: http://{serving.address}/  (Ctrl-C ends it)"
+            f"{loaded.source} on {server.name}: http://{serving.address}/  (Ctrl-C ends it)"
         ),
     )
     return await supervisor.run()
@@ -155,10 +155,12 @@ def _is_loopback(host: str) -> bool:
 
 def _check_free(host: str, port: int) -> None:
     """Say so before a server does it in a traceback of its own."""
+    if not host:
+        raise Refusal("--host is empty: 0.0.0.0 means all addresses of this machine")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as exc:
-            raise click.UsageError(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+            raise Refusal(f"cannot listen on {host}:{port}: {exc.strerror}") from exc

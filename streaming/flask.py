@@ -5,7 +5,6 @@ generator in the worker's thread. This module hands requests and replies over, a
 """
 
 import functools
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,8 +18,9 @@ from streaming.core.message import Reply, Request
 from streaming.core.routes import ROUTES, Route
 from streaming.core.settings import ServerSettings, Settings
 from streaming.engine.bridge import Bridge, drive_in_thread
+from streaming.engine.client_watch import Watch, find_watch
 from streaming.engine.engine import check_settings
-from streaming.engine.own_stream import OwnStreamReply
+from streaming.engine.own_stream import OwnStreamReply, check_view
 from streaming.engine.streams import StreamReply
 
 __all__ = ["blueprint", "create_app", "event_stream"]
@@ -72,12 +72,16 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
     beat is written only between its items; an async one runs on the engine's loop, with the
     request's context variables. A view that takes `last_event_id` is handed what the client sends
     to resume, or None.
+
+    Raises:
+        TypeError: The view is a coroutine function rather than a generator.
     """
+    check_view(view)
 
     @functools.wraps(view)
     def endpoint(**path: Any) -> Response:
-        incoming, fd = _read()
-        reply = _bridge().open_own(incoming, fd=fd)
+        incoming, watch = _read()
+        reply = _bridge().open_own(incoming, watch=watch)
         if not isinstance(reply, OwnStreamReply):
             return _respond(reply)
         items = reply.call(view, incoming, path)
@@ -112,8 +116,8 @@ def _make_blueprint(
 def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> Response:
     reads_body = route.reads_body(request.method)
     body = request.stream.read(max_body_bytes + 1) if reads_body else b""
-    incoming, fd = _read(route=route, path=path, body=body)
-    reply = bridge.answer(route.operation(request.method), incoming, fd=fd)
+    incoming, watch = _read(route=route, path=path, body=body)
+    reply = bridge.answer(route.operation(request.method), incoming, watch=watch)
     if isinstance(reply, StreamReply):
         return _respond(reply, drive_in_thread(reply.viewer))
     return _respond(reply)
@@ -129,15 +133,11 @@ def _respond(reply: Reply, pieces: Iterator[bytes] | None = None) -> Response:
     return response
 
 
-def _read(**parts: Any) -> tuple[Request, int | None]:
-    """Read the request, and find the descriptor of its client's socket."""
-    environ = request.environ
-    # A TLS socket's bytes are not the client's words: its end cannot be told from the outside.
-    sock = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if sock is not None and not isinstance(sock, ssl.SSLSocket):
-        return adapter.read_request(request, **parts), sock.fileno()
-    max_silence = adapter.MAX_SILENCE_WITHOUT_SOCKET
-    return adapter.read_request(request, max_silence=max_silence, **parts), None
+def _read(**parts: Any) -> tuple[Request, Watch | None]:
+    """Read the request, and find how its client can be watched."""
+    watch = find_watch(request.environ)
+    max_silence = adapter.MAX_SILENCE_WITHOUT_WATCH if watch is None else None
+    return adapter.read_request(request, max_silence=max_silence, **parts), watch
 
 
 def _bridge() -> Bridge:

@@ -19,7 +19,7 @@ from streaming.core.routes import ROUTES, Route
 from streaming.core.settings import ServerSettings, Settings
 from streaming.engine.engine import check_settings
 from streaming.engine.loop_host import LoopHost
-from streaming.engine.own_stream import OwnStreamReply, answer_own
+from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
 from streaming.engine.streams import StreamReply
 from streaming.engine.viewer import drive
 
@@ -73,7 +73,11 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]
     It yields events, dicts or strings. An async generator runs in a task, a plain one in a thread
     of its own, either with the request's context variables. A view that takes `last_event_id` is
     handed what the client sends to resume, or None.
+
+    Raises:
+        TypeError: The view is a coroutine function rather than a generator.
     """
+    check_view(view)
 
     @functools.wraps(view)
     async def endpoint(**path: Any) -> Response:

@@ -46,12 +46,14 @@ class Server:
     """One way to serve one application.
 
     Args:
+        name: What `--server` calls it.
         module: The module that is run, with `python -m`; its package has to be installed.
         extra: The extra of the distribution that installs it.
         has_threads: Whether a stream takes a thread of it.
         arguments: Makes the command's arguments.
     """
 
+    name: str
     module: str
     extra: str
     has_threads: bool
@@ -101,7 +103,8 @@ def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
         return [
             *(app, "--worker-class", worker_class, "--bind", serving.address, *threads),
             *("--workers", str(serving.workers), "--worker-connections", str(connections)),
-            *("--graceful-timeout", str(GRACE), "--log-level", "warning"),
+            # Its warnings quote malformed requests, with what stands in their query and headers.
+            *("--graceful-timeout", str(GRACE), "--log-level", "error"),
             *("--limit-request-line", str(MAX_REQUEST_LINE)),
         ]
 
@@ -111,7 +114,9 @@ def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
 def _waitress(serving: Serving) -> list[str]:
     return [
         *(f"--listen={serving.address}", f"--threads={serving.threads}"),
-        *(f"--connection-limit={serving.threads + KEPT_ALIVE}", "app_flask:app"),
+        *(f"--connection-limit={serving.threads + KEPT_ALIVE}",),
+        # Without it waitress does not look at a client that it answers, and so not at its leaving.
+        *("--channel-request-lookahead=1", "app_flask:app"),
     ]
 
 
@@ -124,17 +129,25 @@ def _werkzeug(serving: Serving) -> list[str]:
 
 SERVERS: dict[str, dict[str, Server]] = {
     "quart": {
-        "uvicorn": Server(module="uvicorn", extra="", has_threads=False, arguments=_uvicorn),
+        "uvicorn": Server(
+            name="uvicorn", module="uvicorn", extra="", has_threads=False, arguments=_uvicorn
+        ),
         "hypercorn": Server(
-            module="hypercorn", extra="hypercorn", has_threads=False, arguments=_hypercorn
+            name="hypercorn",
+            module="hypercorn",
+            extra="hypercorn",
+            has_threads=False,
+            arguments=_hypercorn,
         ),
         "granian": Server(
+            name="granian",
             module="granian",
             extra="granian",
             has_threads=False,
             arguments=_granian("asgi", "app_quart:app"),
         ),
         "gunicorn": Server(
+            name="gunicorn",
             module="gunicorn",
             extra="gunicorn",
             has_threads=False,
@@ -143,27 +156,36 @@ SERVERS: dict[str, dict[str, Server]] = {
     },
     "flask": {
         "gunicorn": Server(
+            name="gunicorn",
             module="gunicorn",
             extra="gunicorn",
             has_threads=True,
             arguments=_gunicorn("gthread", "app_flask:app"),
         ),
         "gevent": Server(
+            name="gevent",
             module="gunicorn",
             extra="gevent",
             has_threads=False,
             arguments=_gunicorn("gevent", "app_flask:app"),
         ),
         "waitress": Server(
-            module="waitress", extra="waitress", has_threads=True, arguments=_waitress
+            name="waitress",
+            module="waitress",
+            extra="waitress",
+            has_threads=True,
+            arguments=_waitress,
         ),
         "granian": Server(
+            name="granian",
             module="granian",
             extra="granian",
             has_threads=True,
             arguments=_granian("wsgi", "app_flask:app"),
         ),
-        "werkzeug": Server(module="flask", extra="", has_threads=False, arguments=_werkzeug),
+        "werkzeug": Server(
+            name="werkzeug", module="flask", extra="", has_threads=False, arguments=_werkzeug
+        ),
     },
 }
 """The servers by application and name, the default first."""

@@ -6,8 +6,10 @@ that Ctrl-C reaches it through here alone, and once.
 """
 
 import asyncio
+import ctypes
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,6 +20,12 @@ from streaming.servers import GRACE
 
 POLL_INTERVAL = 0.05
 """Seconds between two tries to connect to a server that starts."""
+
+MAX_FOLDER_LENGTH = 70
+"""Characters of the temporary folder for the socket; where it has more, `/tmp` is used."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Supervisor:
@@ -56,7 +64,10 @@ class Supervisor:
 
     async def run(self) -> int:
         """Run the server; return its exit status, 0 where it ended because it was told to."""
-        with tempfile.TemporaryDirectory(prefix="fanstream-") as folder:
+        # The path of a Unix socket may have 107 bytes, and temporary folders can be deep.
+        folder = tempfile.gettempdir()
+        folder = folder if len(folder) <= MAX_FOLDER_LENGTH else "/tmp"  # noqa: S108
+        with tempfile.TemporaryDirectory(prefix="fanstream-", dir=folder) as folder:
             path = str(Path(folder, "control"))
             control = await asyncio.start_unix_server(self._receive_engine, path)
             try:
@@ -65,13 +76,15 @@ class Supervisor:
                 control.close()
                 for writer in list(self._engines):
                     writer.close()
+                # Cut off by the loop's end instead, Python 3.11 would report who serves them.
+                await self._drained.wait()
 
     async def _run(self, env: Mapping[str, str]) -> int:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._receive_signal)
         server = await asyncio.create_subprocess_exec(
-            *self._command, env=env, start_new_session=True
+            *self._command, env=env, start_new_session=True, preexec_fn=_end_with_parent
         )
         try:
             ended, told = asyncio.create_task(server.wait()), asyncio.create_task(self._told.wait())
@@ -136,6 +149,15 @@ class Supervisor:
         if self._told.is_set():
             self._told_twice.set()
         self._told.set()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent is killed, which no handler can see.
+
+    Runs in the child, before the server's command. Linux alone knows this.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _signal_group(server: asyncio.subprocess.Process, number: signal.Signals) -> None:

@@ -5,11 +5,13 @@ interface as a viewer's, and decoded.
 """
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from streaming.core import codec
@@ -19,6 +21,7 @@ from streaming.core.errors import UpstreamError
 from streaming.core.feed import Feed, Upstream
 from streaming.core.settings import LogSettings, ServerSettings, Settings
 from streaming.engine.engine import Engine
+from streaming.engine.loop import make_loop
 from streaming.engine.run import Run
 from streaming.engine.runs import Runs
 from streaming.engine.transport import Transport
@@ -80,6 +83,18 @@ def until_in_thread(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "it never was so"
         time.sleep(0.005)
+
+
+def descriptors() -> int:
+    """How many files and sockets this process has open."""
+    _open_what_stays()
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+@functools.cache
+def _open_what_stays() -> None:
+    """The first loop of uvloop's opens a pipe that all share."""
+    make_loop().close()
 
 
 @asynccontextmanager

@@ -69,6 +69,10 @@ class Served:
         """Send the process a signal."""
         self.process.send_signal(number)
 
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does: interrupt all processes of the terminal's group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
     def wait(self, *, timeout: float = _END_TIMEOUT) -> int:
         """Wait until the process has ended; return its exit status.
 
@@ -150,6 +154,8 @@ def serving_command(
             stderr=subprocess.STDOUT,
             env=_environment(env),
             cwd=cwd,
+            # Of its own, so that a test can be Ctrl-C, and Ctrl-C ends the tests first.
+            process_group=0,
         )
     served = Served(port=port, process=process, log_file=log_file)
     try:

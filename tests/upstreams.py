@@ -27,6 +27,9 @@ __all__ = ["Received", "Upstreams", "UpstreamsThread", "closed_port", "full_back
 
 BEHAVIOURS: dict[str, Behaviour] = {**answers, **codings, **faults, **gates, **streams}
 
+# Connections that come at once; one that finds no room is tried again after a second.
+_MAX_BACKLOG = 1024
+
 # Bytes of a request's head, for tests of long targets and headers.
 _MAX_HEAD_BYTES = 1 << 20
 
@@ -70,7 +73,7 @@ class Upstreams(Observations):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, LOOPBACK, 0)
+        self._server = await loop.create_server(self._connection, LOOPBACK, 0, backlog=_MAX_BACKLOG)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

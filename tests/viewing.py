@@ -8,16 +8,20 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import httpx_sse
 
-TIMEOUT = 20.0
-"""Seconds that nothing may come for; a test that waits longer has hung."""
+TIMEOUT = 10.0
+"""Seconds that nothing may come for; a test that waits longer has hung. Less than a beat takes."""
+
+T = TypeVar("T")
+
+_POLL_INTERVAL = 0.01
 
 # Made once: what httpx makes for each client costs more than a request, and nothing here is TLS.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -130,6 +134,21 @@ def reading(
         connection.request(method, target, headers=dict(headers or {}))
         with connection.getresponse() as response:
             yield response
+
+
+def eventually(question: Callable[[], T]) -> T:
+    """Ask until the answer is true, and return it.
+
+    For what can be looked at and not be waited for; who polls an application is no viewer of it.
+
+    Raises:
+        AssertionError: It was not, for a time in which nothing else happened.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"still {answer}"
+        time.sleep(_POLL_INTERVAL)
+    return answer
 
 
 def problem(response: httpx.Response) -> dict[str, Any]:

@@ -4,7 +4,7 @@
     ├── InvalidEvent       the code that made the event
     ├── ConfigError        who wrote the configuration
     ├── RequestError       who sent the request          (a status, before the first byte)
-    │   ├── UnknownFeed, UnknownRun, UnknownPath              404
+    │   ├── UnknownFeed, UnknownRun                           404
     │   ├── IdTooLong, UnparsableBody                         400
     │   ├── ForbiddenOrigin                                   403
     │   ├── NotAcceptable                                     406
@@ -107,11 +107,6 @@ class UnknownRun(RequestError):
 
     def __str__(self) -> str:
         return "there is no such run here, or it is gone"
-
-
-@dataclass(eq=False)
-class UnknownPath(RequestError):
-    status, title = 404, "Not found"
 
 
 @dataclass(eq=False)

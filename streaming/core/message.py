@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.errors import RequestError
+from streaming.core.errors import NotAcceptable, RequestError
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -84,15 +84,20 @@ def json_reply(value: Any, *, status: int = 200, headers: Headers = NO_STORE) ->
 def problem_reply(error: RequestError) -> Reply:
     """Answer a problem document that says what is wrong with a request, and where."""
     facts = error.facts()
-    retry_after = facts.get("retry_after")
     return problem(
         kind=f"urn:fanstream:{error.code}",
         title=error.title,
         status=error.status,
         detail=str(error),
         facts=facts,
-        headers=(("Retry-After", str(retry_after)),) if retry_after is not None else (),
+        headers=_headers_of(error),
     )
+
+
+def _headers_of(error: RequestError) -> Headers:
+    retry_after = error.facts().get("retry_after")
+    headers: Headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
+    return (*headers, ("Vary", "Accept")) if isinstance(error, NotAcceptable) else headers
 
 
 def problem(

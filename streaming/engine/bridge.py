@@ -18,16 +18,17 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from streaming.core.message import Reply, Request
+from streaming.engine.client_watch import Watch
 from streaming.engine.engine import Engine
 from streaming.engine.interface import Interface
 from streaming.engine.loop import make_loop
 from streaming.engine.own_stream import answer_own
-from streaming.engine.socket_watch import SocketWatch
 from streaming.engine.streams import StreamReply
 from streaming.engine.threads import Gate, make_gate, start_thread
 from streaming.engine.viewer import Viewer, close_when_dropped, do_nothing
 
 T = TypeVar("T")
+
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that closing waits for the engine to end; its thread is a daemon and stops nobody."""
@@ -65,20 +66,23 @@ class Bridge:
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
-    def answer(self, operation: str, request: Request, *, fd: int | None) -> Reply:
+    def answer(self, operation: str, request: Request, *, watch: Watch | None) -> Reply:
         """Answer a request, from a thread that may wait.
 
         Args:
             operation: The name of the operation, out of `streaming.core.routes`.
             request: The request.
-            fd: The descriptor of the client's socket, to be watched while the answer streams; None
-                where there is none.
-        """
-        return self.call(_answer, operation, request, fd)
+            watch: Made for the viewer of an answer that streams, and closed with it: it notices
+                that the client has gone. None where nothing but a failing write can tell.
 
-    def open_own(self, request: Request, *, fd: int | None) -> Reply:
+        Raises:
+            ConfigError: The engine cannot start.
+        """
+        return self.call(_answer, operation, request, watch)
+
+    def open_own(self, request: Request, *, watch: Watch | None) -> Reply:
         """Open a stream of one's own, from a thread that may wait; see `answer`."""
-        return self.call(_open_own, request, fd)
+        return self.call(_open_own, request, watch)
 
     def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function on the engine's loop and wait for what it returns.
@@ -161,23 +165,25 @@ class Bridge:
             await engine.aclose()
 
 
-async def _open_own(interface: Interface, request: Request, fd: int | None) -> Reply:
-    return _watched(await answer_own(interface.engine, request), fd)
+async def _open_own(interface: Interface, request: Request, watch: Watch | None) -> Reply:
+    return _watched(await answer_own(interface.engine, request), watch)
 
 
-async def _answer(interface: Interface, operation: str, request: Request, fd: int | None) -> Reply:
-    return _watched(await interface.answer(operation, request), fd)
+async def _answer(
+    interface: Interface, operation: str, request: Request, watch: Watch | None
+) -> Reply:
+    return _watched(await interface.answer(operation, request), watch)
 
 
-def _watched(reply: Reply, fd: int | None) -> Reply:
-    """Watch the client of a stream by its socket, where there is one."""
-    if isinstance(reply, StreamReply) and fd is not None:
+def _watched(reply: Reply, watch: Watch | None) -> Reply:
+    """Watch the client of a stream, where there is a way to."""
+    if isinstance(reply, StreamReply) and watch is not None:
         try:
-            watch = SocketWatch(fd, viewer=reply.viewer)
+            watching = watch(viewer=reply.viewer)
         except BaseException:
             reply.viewer.close_on_loop()
             raise
-        reply.viewer.on_close(watch.close)
+        reply.viewer.on_close(watching.close)
     return reply
 
 

@@ -8,7 +8,6 @@ when that says so, or when it is gone.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 logger = logging.getLogger("fanstream")
 
@@ -29,8 +28,7 @@ async def follow_control(path: str, *, drain: Callable[[], Awaitable[None]]) -> 
         logger.warning("no word from the parent: %s", exc.strerror)
         return
     try:
-        with suppress(OSError):  # a parent that has died is the end of file too
-            await reader.read(1)
+        await reader.read(1)
         await drain()
     finally:
         writer.close()

@@ -23,7 +23,7 @@ from streaming.engine.transport import Transport
 from streaming.engine.transport_aiohttp import AiohttpTransport
 from streaming.engine.transport_httpx import HttpxTransport
 from streaming.engine.upstream_call import Outgoing
-from streaming.engine.viewer import Viewer
+from streaming.engine.viewer import Viewer, do_nothing
 
 logger = logging.getLogger("fanstream")
 
@@ -192,7 +192,9 @@ class Engine:
             viewer.close_on_loop()
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            # A view's generator may refuse to end; nothing waits for it beyond this.
+            await asyncio.wait(self._tasks, timeout=END_MARGIN)
         await self._transport.aclose()
 
     async def _sweep(self) -> None:
@@ -204,6 +206,8 @@ class Engine:
             for viewer in list(self._viewers):
                 # Read once: a driver in a thread may set it to None at any moment.
                 writing_since = viewer.writing_since
-                if writing_since is not None and writing_since < stuck_since:
+                is_stuck = writing_since is not None and writing_since < stuck_since
+                if is_stuck and viewer.abort is not do_nothing:
                     logger.info("stream closed: nothing was taken for %g s", send_timeout)
+                    viewer.writing_since = None  # said, and done, once
                     viewer.abort()

@@ -170,7 +170,9 @@ class Interface:
 
     async def _delete_run(self, request: Request) -> Reply:
         self._check_origin(request)
+        check_reserved(request)
         run = self._find_run(request)
+        _check_no_parameters(request)
         run.stop("stopped")
         await run.wait_ended()
         return Reply(status=204)

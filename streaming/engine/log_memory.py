@@ -60,7 +60,8 @@ class MemoryLog:
         run: The run's id.
         budget: The bytes of all logs; this log's count towards it until `discard`.
         max_events: Events held.
-        max_bytes: Bytes held: payloads, and `ENTRY_BYTES` for each event.
+        max_bytes: Bytes held: payloads, once more for each wire that viewers use, and `ENTRY_BYTES`
+            for each event.
     """
 
     def __init__(self, run: str, *, budget: LogBudget, max_events: int, max_bytes: int) -> None:
@@ -81,6 +82,7 @@ class MemoryLog:
         # Guards the two against a reader in another thread.
         self._lock = make_lock()
         self._wakes: set[Wake] = set()
+        self._wires: set[str] = set()
 
     def append(self, name: str, data: Data, *, force: bool = False) -> int:
         """Append an event, wake all viewers, and return its number.
@@ -96,7 +98,7 @@ class MemoryLog:
             TypeError: The same.
         """
         payload = codec.encode(data)
-        size = len(payload) + ENTRY_BYTES
+        size = self._cost(payload)
         self._trim_for(size, force=force)
         n = self.last + 1
         offset = self.end_offset + len(payload)
@@ -132,6 +134,13 @@ class MemoryLog:
     def remove_wake(self, wake: Wake) -> None:
         """Take back `add_wake`; harmless where it was never added."""
         self._wakes.discard(wake)
+
+    def keep_encoded(self, wire: str) -> None:
+        """Count what each event holds for a wire from now on: its bytes, kept for all viewers."""
+        if wire not in self._wires:
+            self._wires.add(wire)
+            held = (*self._outcomes, *self._entries[self._head :])
+            self._hold(sum(len(entry.payload) for entry in held))
 
     def discard(self) -> None:
         """Give the log's bytes back to the budget; who still reads it may go on."""
@@ -174,7 +183,7 @@ class MemoryLog:
                     self._outcomes.append(entry)
                     continue
                 self.trimmed_through = entry.n
-            self._hold(-(len(entry.payload) + ENTRY_BYTES))
+            self._hold(-self._cost(entry.payload))
             return True
         return False
 
@@ -186,6 +195,9 @@ class MemoryLog:
             del self._entries[: self._head]
             self._head = 0
         return entry
+
+    def _cost(self, payload: bytes) -> int:
+        return len(payload) * (1 + len(self._wires)) + ENTRY_BYTES
 
     def _hold(self, size: int) -> None:
         self.bytes_held += size

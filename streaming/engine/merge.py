@@ -41,7 +41,8 @@ def merge(**sources: Source) -> AsyncGenerator[Event, None]:
     """
     events = _merge(sources)
     # A generator that was never started runs no `finally`, and coroutines warn that nobody came.
-    weakref.finalize(events, _close_coroutines, sources.values()).atexit = False
+    coroutines = [source for source in sources.values() if isinstance(source, Coroutine)]
+    weakref.finalize(events, _close_coroutines, coroutines).atexit = False
     return events
 
 
@@ -90,8 +91,7 @@ class _Merging:
         try:
             await self._conclude(name, "ok", "result", await self._result(name, source))
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_being_cancelled():
                 raise
             await self._fail(name, Cancelled())
         except UpstreamError as error:
@@ -142,6 +142,12 @@ class _Merging:
         return round(time.monotonic() - self._started, 6)
 
 
+def is_being_cancelled() -> bool:
+    """Say whether the running task is meant by a cancellation, rather than what it awaited."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 async def _close(name: str, source: Source) -> None:
     """Close a source; one that cannot be closed must not keep the others from it."""
     try:
@@ -150,13 +156,12 @@ async def _close(name: str, source: Source) -> None:
         elif isinstance(source, asyncio.Future):
             source.cancel()
             await asyncio.wait([source])
-        else:
-            _close_coroutines([source])
+        elif isinstance(source, Coroutine):
+            source.close()
     except Exception as exc:
         logger.error("source %s raised as it was closed", name, exc_info=exc)
 
 
-def _close_coroutines(sources: Iterable[Source]) -> None:
-    for source in sources:
-        if isinstance(source, Coroutine):
-            source.close()
+def _close_coroutines(coroutines: Iterable[Coroutine[Any, Any, Any]]) -> None:
+    for coroutine in coroutines:
+        coroutine.close()

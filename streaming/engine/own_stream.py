@@ -6,6 +6,7 @@ An exception becomes `failure` (`internal`) and `done` (`failed`); the end of th
 `done` (`finished`), with an id that is answered 204 when a browser comes back with it.
 """
 
+import asyncio
 import contextvars
 import inspect
 import logging
@@ -25,6 +26,7 @@ from streaming.core.negotiation import choose_format
 from streaming.core.wire import WIRES
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import LogClosed, StreamLog
+from streaming.engine.merge import is_being_cancelled
 from streaming.engine.streams import (
     StreamReply,
     admit,
@@ -53,6 +55,7 @@ class OwnStreamReply(StreamReply):
 
     engine: Engine
     log: StreamLog
+    slot: "_Slot"
 
     def call(self, view: View, request: Request, path: Mapping[str, Any]) -> Any:
         """Call the view's function; one that takes `last_event_id` is handed the client's, or None.
@@ -76,13 +79,15 @@ class OwnStreamReply(StreamReply):
         else:
             thread = threading.Thread(
                 target=context.run,
-                args=(_write_in_thread, items, self.log),
+                args=(self._write_in_thread, items),
                 name="fanstream-view",
                 daemon=True,
             )
+            self.slot.hold()
             try:
                 thread.start()
             except RuntimeError:  # there are too many
+                self.slot.let_go()
                 self.viewer.close()
                 raise
 
@@ -122,7 +127,57 @@ class OwnStreamReply(StreamReply):
     def _start_task(self, items: AsyncIterator[Any], context: contextvars.Context) -> None:
         task = self.engine.loop.create_task(_write(items, self.log), context=context)
         self.engine.own(task)
+        if self.slot.hold():
+            task.add_done_callback(lambda _: self.slot.let_go())
         self.viewer.on_close(task.cancel)
+
+    def _write_in_thread(self, items: Iterator[Any]) -> None:
+        try:
+            _write_all(items, self.log)
+        finally:
+            # A loop that has been closed counts no streams any more.
+            with suppress(RuntimeError):
+                self.engine.loop.call_soon_threadsafe(self.slot.let_go)
+
+
+class _Slot:
+    """A stream's place in the admission, until its viewer and its generator have both ended.
+
+    A generator that is blocked in a thread cannot be made to end when its viewer leaves, and its
+    thread is what the bound is for. Used on the loop only.
+
+    Args:
+        release: Gives the place back.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._holders = 1
+
+    def hold(self) -> bool:
+        """Count a further holder; False where the place has been given back already."""
+        if self._holders:
+            self._holders += 1
+        return self._holders > 0
+
+    def let_go(self) -> None:
+        """Count a holder that has ended."""
+        self._holders -= 1
+        if not self._holders:
+            self._release()
+
+
+def check_view(view: View) -> None:
+    """Refuse a view that `event_stream` cannot serve, when it is decorated.
+
+    Raises:
+        TypeError: A coroutine function: it would return, where a view has to yield.
+    """
+    if inspect.iscoroutinefunction(view):
+        raise TypeError(
+            f"{view.__name__} is an async function without a yield; event_stream takes a generator,"
+            " so instead of returning one: async for event in it, yield event"
+        )
 
 
 async def answer_own(engine: Engine, request: Request) -> Reply:
@@ -144,7 +199,7 @@ def _open(engine: Engine, request: Request) -> Reply:
     engine.check_not_draining()
     if request.method == "HEAD":
         return Reply(headers=stream_headers(format))
-    release = admit(engine, request)
+    slot = _Slot(admit(engine, request))
     log = StreamLog()
     body = StreamBody(
         log,
@@ -159,9 +214,11 @@ def _open(engine: Engine, request: Request) -> Reply:
         ping_as_event=asks_for_ping_events(request),
     )
     viewer = Viewer(body, log=log)
-    viewer.on_close(release)
+    viewer.on_close(slot.let_go)
     engine.add(viewer, is_own=True)
-    return OwnStreamReply(headers=stream_headers(format), viewer=viewer, engine=engine, log=log)
+    return OwnStreamReply(
+        headers=stream_headers(format), viewer=viewer, engine=engine, log=log, slot=slot
+    )
 
 
 async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
@@ -173,6 +230,10 @@ async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
             last_words = story.last_words()
         except LogClosed:
             raise
+        except asyncio.CancelledError as exc:
+            if is_being_cancelled():
+                raise
+            last_words = story.last_words(exc)  # something that the view awaited was cancelled
         except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
             last_words = story.last_words(exc)
         for event in last_words:
@@ -189,7 +250,7 @@ async def _write_items(items: AsyncIterator[Any], log: StreamLog, story: "_Story
             await aclose()
 
 
-def _write_in_thread(items: Iterator[Any], log: StreamLog) -> None:
+def _write_all(items: Iterator[Any], log: StreamLog) -> None:
     """Write what a plain generator yields, until it ends or its viewer has gone."""
     try:
         with suppress(LogClosed), closing(_story(items)) as story:
@@ -243,7 +304,7 @@ class _Story:
         # One without an id, such as that of `merge`, would have a browser ask for all of it again.
         return replace(event, id=DONE_ID) if self._is_done and event.id is None else event
 
-    def last_words(self, error: Exception | None = None) -> list[Event]:
+    def last_words(self, error: BaseException | None = None) -> list[Event]:
         """Return what ends the stream, unless the view has said `done` itself or nobody listens."""
         if error is not None:
             logger.error("the generator of a stream raised", exc_info=error)

@@ -32,13 +32,19 @@ class SocketWatch:
     def __init__(self, fd: int, *, viewer: Viewer) -> None:
         self._loop = asyncio.get_running_loop()
         self._viewer = viewer
+        is_blocking = os.get_blocking(fd)
         self._socket = _duplicate(fd)
         self._timer: asyncio.TimerHandle | None = None
         viewer.abort = self._abort
         self._loop.add_reader(self._socket, self._receive_readable)
+        # uvloop makes what it watches non-blocking, and the two descriptors share that: a thread
+        # that sends to a slow client would fail instead of waiting.
+        os.set_blocking(fd, is_blocking)
 
     def close(self) -> None:
         """End the watch; harmless when it has ended."""
+        if self._socket.fileno() < 0:
+            return
         self._loop.remove_reader(self._socket)
         if self._timer is not None:
             self._timer.cancel()

@@ -72,6 +72,8 @@ def open_stream(
         release()
         raise
     body = _make_body(engine, request, place, format=format, ping_as_event=ping_as_event)
+    if format in WIRES:
+        place.run.log.keep_encoded(format)
     viewer = Viewer(body, log=place.run.log)
     viewer.on_close(release)
     place.run.attach()

@@ -206,8 +206,7 @@ class UpstreamCall:
                 if reader.is_complete:
                     return
                 if reader.is_streamed:
-                    # One that is always there already must not keep the loop from all others.
-                    await asyncio.sleep(0)
+                    await self._give_way()
         decoder.flush()
         await self._emit_chunks(reader.finish())
 
@@ -216,7 +215,15 @@ class UpstreamCall:
             self._chunks += 1
             self._emit("chunk", {"upstream": self.name, "n": self._chunks, "data": chunk})
             if not self._chunks % CHUNKS_AT_ONCE:
-                await asyncio.sleep(0)
+                await self._give_way()
+
+    async def _give_way(self) -> None:
+        """Let others have their turn: a body that is always there already must not keep the loop.
+
+        Their time is not the upstream's, which is given all of its own again.
+        """
+        self._expect("body", within=self._upstream.idle_timeout)
+        await asyncio.sleep(0)
 
     def _wait_after(self, error: UpstreamError) -> float | None:
         """Return the seconds until the next attempt; None where the upstream is given up."""

@@ -14,6 +14,9 @@ from typing import Protocol
 
 from streaming.core.body import Body, ShutdownReason, Step
 
+START_TIMEOUT = 5.0
+"""Seconds until a viewer has to be stepped for the first time; then it is closed."""
+
 
 class WakingLog(Protocol):
     """What a viewer needs of a log beside reading it."""
@@ -47,13 +50,19 @@ class Viewer:
         self._body = body
         self._is_gone = False
         self._is_closed = False
+        self._is_begun = False
         self._loop = asyncio.get_running_loop()
         self._wake: Callable[[], None] = do_nothing
-        self._closers: list[Callable[[], object]] = [lambda: log.remove_wake(self.wake)]
+        starting = self._loop.call_later(START_TIMEOUT, self._close_unless_begun)
+        self._closers: list[Callable[[], object]] = [
+            lambda: log.remove_wake(self.wake),
+            starting.cancel,
+        ]
         log.add_wake(self.wake)
 
     def step(self, now: float) -> Step:
         """Step the body; it has ended where the client has gone."""
+        self._is_begun = True
         return None if self._is_gone else self._body.step(now)
 
     def set_wake(self, wake: Callable[[], None]) -> None:
@@ -99,6 +108,16 @@ class Viewer:
         while self._closers:
             self._closers.pop()()
 
+    def _close_unless_begun(self) -> None:
+        """Close a viewer whose driver never came, though it was not dropped either.
+
+        An error between the reply and its body may hold both in a cycle: in Flask, its traceback
+        does, until the garbage collector comes by.
+        """
+        if not self._is_begun:
+            self._is_gone = True
+            self.close_on_loop()
+
 
 def close_when_dropped(pieces: object, viewer: Viewer) -> None:
     """Close the viewer at the latest when its generator is dropped.
@@ -106,7 +125,10 @@ def close_when_dropped(pieces: object, viewer: Viewer) -> None:
     One that was never started runs no `finally` when it is closed: a HEAD, an error or a client
     that leaves before the first piece would keep the viewer for ever.
     """
-    weakref.finalize(pieces, viewer.close).atexit = False
+    finalizer = weakref.finalize(pieces, viewer.close)
+    finalizer.atexit = False
+    # It holds the viewer, and whatever that holds may hold the generator: neither would ever go.
+    viewer.on_close(finalizer.detach)
 
 
 def drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
@@ -119,8 +141,7 @@ def drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
 async def _drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
     waiting = _Waiting()
     viewer.set_wake(waiting.wake)
-    if (task := asyncio.current_task()) is not None:
-        viewer.abort = task.cancel
+    viewer.abort = _cancel_of_running_task()
     try:
         while (step := viewer.step(time.monotonic())) is not None:
             if isinstance(step, bytes):
@@ -133,6 +154,22 @@ async def _drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
                 await waiting.wait_until(step)
     finally:
         viewer.close_on_loop()
+
+
+def _cancel_of_running_task() -> Callable[[], object]:
+    """Return what cancels the task that calls.
+
+    It does not hold the task: one that was cancelled holds the frames in which that met it, and so
+    its generator, and the viewer would hold itself open.
+    """
+    task = asyncio.current_task()
+    reference = weakref.ref(task) if task is not None else do_nothing
+
+    def cancel() -> None:
+        if (running := reference()) is not None:
+            running.cancel()
+
+    return cancel
 
 
 class _Waiting:

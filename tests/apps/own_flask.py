@@ -22,13 +22,23 @@ for _rule, _view in STREAMS.items():
 @app.get("/asking")
 @event_stream
 def asking():
-    yield {"word": request.args["word"], "path": request.path, "g": g.word, "user": session.get("u")}
+    yield {
+        "word": request.args["word"],
+        "path": request.path,
+        "g": g.word,
+        "user": session.get("u"),
+    }
 
 
 @app.get("/asking-async")
 @event_stream
 async def asking_async():
-    yield {"word": request.args["word"], "path": request.path, "g": g.word, "user": session.get("u")}
+    yield {
+        "word": request.args["word"],
+        "path": request.path,
+        "g": g.word,
+        "user": session.get("u"),
+    }
 
 
 @app.get("/refusing")
@@ -54,7 +64,7 @@ def before():
 
 @app.after_request
 def after(response):
-    if "fail" in request.args:
+    if "X-Fail" in request.headers:
         raise RuntimeError("after_request failed")
     response.headers["X-Own"] = "1"
     return response

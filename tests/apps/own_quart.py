@@ -8,6 +8,8 @@ from tests.apps.own_views import CALLED, CLOSED, FEEDS, MOCKED, SERVER, STREAMS
 
 app = Quart(__name__)
 app.secret_key = "test"
+# Shorter than some streams here; in Quart it is 60 s, and cuts a response off without a word.
+app.config["RESPONSE_TIMEOUT"] = 0.3
 app.register_blueprint(
     blueprint(FEEDS, server=SERVER, client=own_views.own_client()), url_prefix="/streams"
 )
@@ -22,13 +24,23 @@ for _rule, _view in STREAMS.items():
 @app.get("/asking")
 @event_stream
 def asking():
-    yield {"word": request.args["word"], "path": request.path, "g": g.word, "user": session.get("u")}
+    yield {
+        "word": request.args["word"],
+        "path": request.path,
+        "g": g.word,
+        "user": session.get("u"),
+    }
 
 
 @app.get("/asking-async")
 @event_stream
 async def asking_async():
-    yield {"word": request.args["word"], "path": request.path, "g": g.word, "user": session.get("u")}
+    yield {
+        "word": request.args["word"],
+        "path": request.path,
+        "g": g.word,
+        "user": session.get("u"),
+    }
 
 
 @app.get("/refusing")
@@ -54,7 +66,7 @@ async def before():
 
 @app.after_request
 async def after(response):
-    if "fail" in request.args:
+    if "X-Fail" in request.headers:
         raise RuntimeError("after_request failed")
     response.headers["X-Own"] = "1"
     return response

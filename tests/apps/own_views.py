@@ -1,7 +1,7 @@
 """An application of somebody's own: its streams and feeds, the same under Flask and under Quart.
 
-`own_flask` and `own_quart` register them. Each generator says in `CLOSED` that it was closed, and in
-`CALLED` that it was called.
+`own_flask` and `own_quart` register them. A generator says in `CALLED` that it was called, and in
+`CLOSED` that it was closed.
 """
 
 import asyncio
@@ -12,6 +12,10 @@ from collections import Counter
 import httpx
 
 from streaming import Event, Feed, Param, ServerSettings, Upstream, merge
+from streaming.engine import viewer
+
+# What was never begun is closed after this time at the latest; tests do not wait that long.
+viewer.START_TIMEOUT = 0.5
 
 CALLED: Counter[str] = Counter()
 CLOSED: Counter[str] = Counter()

@@ -1,12 +1,10 @@
 """What happens at the bounds of a process, on both applications (CONTRACT "Configuration")."""
 
-import time
-
 import pytest
 
 from tests.apps.scenarios import FEEDS
 from tests.serving import serving
-from tests.viewing import ask, problem, reading, watching
+from tests.viewing import ask, eventually, problem, reading, watching
 
 MAX_STREAMS = 3
 MAX_EVENTS = 10
@@ -31,7 +29,7 @@ url = "${{UPSTREAMS}}/json/{{key}}"
 
 AGED = """
 [server]
-max_stream_age = 0.4
+max_stream_age = 0.8
 drain_timeout = 1.0
 retry_ms = 1234
 """
@@ -79,34 +77,39 @@ def test_a_stream_too_many_is_503(bounded, upstreams, key):
 def test_a_stream_that_has_ended_makes_room(bounded, key):
     """Slots come back at the end of a stream and when its viewer leaves, however often."""
     for n in range(3 * MAX_STREAMS):
-        path = f"/feeds/cancelled?key={key}-{n}" if n % 2 else f"/feeds/quick?key={key}-{n}"
-        with _opened(bounded, path) as viewer:
-            viewer.until("start")
+        feed = "cancelled" if n % 2 else "quick"
+        eventually(lambda path=f"/feeds/{feed}?key={key}-{n}": _is_opened(bounded, path))
 
 
-def _opened(url, path):
-    """Open a stream; for a while it may be that the one before is still being let go."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        if ask(url, path, method="HEAD").status_code == 200:
-            stream = watching(url, path)
-            viewer = stream.__enter__()
-            if viewer.response.status_code == 200:
-                return _Again(stream, viewer)
-            stream.__exit__(None, None, None)
-    raise AssertionError("no room for a stream")
+def _is_opened(url, path):
+    """Say whether there is room for a stream; the one before may still be being let go."""
+    with watching(url, path) as viewer:
+        if viewer.response.status_code == 503:
+            return False
+        viewer.until("start")
+    return True
 
 
-class _Again:
-    def __init__(self, stream, viewer):
-        self._stream = stream
-        self._viewer = viewer
+def test_streams_of_one_address_are_bounded(app, environment, upstreams, tmp_path, key):
+    """One client cannot take all streams; behind a trusted proxy it is told by what that says."""
+    config = """[server]
+max_streams_per_address = 1
+trusted_proxies = ["127.0.0.0/8"]
+drain_timeout = 0.0
+"""
 
-    def __enter__(self):
-        return self._viewer
+    def streams(viewer):
+        return {"X-Forwarded-For": f"10.9.9.9, 203.0.113.{viewer}"}
 
-    def __exit__(self, *exc_info):
-        self._stream.__exit__(*exc_info)
+    path = f"/feeds/silent?key={key}"
+    with (
+        serving(app, config + FEEDS, folder=tmp_path, env=environment) as running,
+        watching(running.base_url, path, headers=streams(1)) as first,
+        watching(running.base_url, path, headers=streams(2)) as second,
+    ):
+        assert (next(first).event, next(second).event) == ("start", "start")
+        refused = ask(running.base_url, path, headers=streams(1))
+        assert (refused.status_code, problem(refused)["max_streams"]) == (503, 1)
 
 
 # ----------------------------------------------------------------------------- beats
@@ -158,11 +161,16 @@ def test_a_ping_is_an_event_where_it_is_asked_for(bounded, release, key):
 # --------------------------------------------------------------------------- trimming
 
 
+def trimmed(url, key):
+    """Return a run that has ended, with more events than its log holds."""
+    run = ask(url, "/feeds/many", method="POST", json={"key": key}).json()["run"]
+    eventually(lambda: ask(url, f"/runs/{run}?format=json").json()["done"])
+    return run
+
+
 def test_a_trimmed_log_says_so(bounded, key):
     """Who reads what is no longer whole is told first, and then gets start, outcomes and end."""
-    run = ask(bounded, "/feeds/many", method="POST", json={"key": key}).json()["run"]
-    while ask(bounded, f"/runs/{run}?format=json").json()["done"] is None:
-        pass
+    run = trimmed(bounded, key)
     with watching(bounded, f"/runs/{run}") as viewer:
         reset, start, *held = viewer.rest()
     assert (reset.event, reset.data, reset.id) == ("reset", {"reason": "trimmed"}, "")
@@ -176,10 +184,10 @@ def test_a_trimmed_log_says_so(bounded, key):
 
 def test_an_id_in_the_trimmed_part_is_told_so(bounded, key):
     """A viewer that comes back to a place that is gone is never left with a silent gap."""
-    run = ask(bounded, "/feeds/many", method="POST", json={"key": key}).json()["run"]
-    while ask(bounded, f"/runs/{run}?format=json").json()["done"] is None:
-        pass
-    with watching(bounded, f"/feeds/many?key={key}", headers={"Last-Event-ID": f"{run}-2"}) as viewer:
+    run = trimmed(bounded, key)
+    with watching(
+        bounded, f"/feeds/many?key={key}", headers={"Last-Event-ID": f"{run}-2"}
+    ) as viewer:
         reset, start, *_ = viewer.rest()
     assert (reset.data, start.event) == ({"reason": "trimmed"}, "start")
     with watching(bounded, f"/runs/{run}") as viewer:

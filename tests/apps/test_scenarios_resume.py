@@ -1,6 +1,7 @@
 """Coming back to a run, on both applications (CONTRACT "Resume")."""
 
 import http.client
+import itertools
 
 import pytest
 
@@ -39,6 +40,21 @@ def test_a_cut_stream_is_resumed_without_gap_or_repeat(url, upstreams, release, 
     assert [event.n for event in before + after] == [1, 2, 3, 4]
     assert [event.event for event in after] == ["result", "done"]
     assert (upstreams.calls[f"/json/{key}-a"], upstreams.calls[f"/held/{key}"]) == (1, 1)
+
+
+@pytest.mark.parametrize("format", ["sse", "ndjson"])
+def test_a_stream_that_is_cut_again_and_again(url, upstreams, key, format):
+    """However often a connection breaks, and wherever, each event is had once and in order."""
+    path = f"/feeds/lines?key={key}&format={format}"
+    seen, cuts = [], itertools.cycle([1, 4, 2, 7])
+    while not seen or seen[-1].event != "done":
+        headers = {"Last-Event-ID": seen[-1].id} if seen else {}
+        with watching(url, path, headers=headers) as viewer:
+            events = (event for event in viewer if event.event != "open")
+            seen += itertools.islice(events, next(cuts))
+    assert [event.n for event in seen] == list(range(1, 64 + 1))
+    assert [event.data["n"] for event in seen if event.event == "chunk"] == list(range(1, 61))
+    assert (upstreams.calls[f"/ndjson/{key}"], upstreams.calls[f"/json/{key}"]) == (1, 1)
 
 
 def test_a_cut_run_stream_is_resumed(url, release, key):

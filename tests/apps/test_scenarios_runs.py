@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.viewing import ask, problem, watching
+from tests.viewing import ask, eventually, problem, watching
 
 UNKNOWN_RUN = "0" * 32
 
@@ -152,8 +152,7 @@ def test_a_run_is_gone_after_keep(url, key):
     with watching(url, f"/feeds/forgotten?key={key}") as viewer:
         events = viewer.rest()
     run = events[0].data["run"]
-    while ask(url, f"/runs/{run}").status_code != 404:
-        pass
+    eventually(lambda: ask(url, f"/runs/{run}").status_code == 404)
     reset, new, *_ = _events(url, f"/feeds/forgotten?key={key}", events[-1].id)
     assert (reset.data["reason"], new.event) == ("unknown", "start")
 

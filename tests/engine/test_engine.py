@@ -74,17 +74,20 @@ async def test_runs_that_do_not_finish_are_ended_in_time(upstreams: Upstreams) -
         await upstreams.wait_closed_by_peer("/never")
 
 
-async def test_a_stream_of_ones_own_is_told_at_once() -> None:
-    """It has no run that could finish; its client is told when to come back."""
+async def test_a_stream_of_ones_own_is_told_at_once(upstreams: Upstreams) -> None:
+    """It has no run that could finish; its client is told when to come back, while runs go on."""
     async with engine_of(drain_timeout=30.0) as engine:
+        start(engine.runs, the_feed(upstreams, "/never"))
         reply = await answer_own(engine, GET)
         assert isinstance(reply, OwnStreamReply)
         viewing = asyncio.create_task(read(reply.viewer))
         await asyncio.sleep(0.01)
+        draining = asyncio.create_task(engine.drain())
         async with asyncio.timeout(10):
-            await engine.drain()
-        assert b'"reason":"drain"' in await viewing
+            assert b'"reason":"drain"' in await viewing
+        assert not draining.done()
         assert (await answer_own(engine, GET)).status == 503
+        draining.cancel()
 
 
 async def test_a_client_that_takes_nothing_holds_up_nobody(
@@ -251,7 +254,7 @@ async def test_a_write_that_ends_during_the_sweep_does_not_end_the_sweep(
 
         @writing_since.setter
         def writing_since(self, value: float | None) -> None:
-            self.looks = 0
+            self.looks = getattr(self, "looks", 0)
 
     async with engine_of(send_timeout=1.0) as engine:
         finishing = Finishing()

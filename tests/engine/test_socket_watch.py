@@ -18,9 +18,10 @@ from streaming.core.wire import WIRES
 from streaming.engine import socket_watch
 from streaming.engine.bridge import drive_in_thread
 from streaming.engine.log_memory import LogBudget, MemoryLog
+from streaming.engine.loop import make_loop
 from streaming.engine.socket_watch import SocketWatch
 from streaming.engine.viewer import Viewer
-from tests.fan_out import PATIENCE, until
+from tests.fan_out import PATIENCE, descriptors, until
 
 LIMITS = BodyLimits(retry_ms=1, ping_interval=60.0, max_lag_events=1000, max_lag_bytes=1 << 30)
 
@@ -42,6 +43,7 @@ class Connection:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             client = socket.create_connection(listening.getsockname())
             server, _ = listening.accept()
+        client.settimeout(PATIENCE)
         return cls(server, client)
 
     def watched(self) -> Self:
@@ -64,6 +66,10 @@ class Connection:
                     self.server.sendall(piece)
 
         return asyncio.create_task(asyncio.to_thread(write))
+
+    async def heard(self) -> bytes:
+        """What the client reads next."""
+        return await asyncio.to_thread(self.client.recv, 1000)
 
     def reset(self) -> None:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -95,7 +101,7 @@ async def within_patience(task: "asyncio.Task[None]") -> None:
 async def test_a_client_that_closes_ends_the_stream(connection: Connection) -> None:
     """Long before the next beat, and its viewer is closed."""
     serving = connection.watched().serve()
-    connection.client.recv(1000)
+    await connection.heard()
     connection.client.close()
     await within_patience(serving)
     await until(lambda: connection.watch._socket.fileno() == -1)
@@ -104,7 +110,7 @@ async def test_a_client_that_closes_ends_the_stream(connection: Connection) -> N
 async def test_a_client_that_resets_ends_the_stream(connection: Connection) -> None:
     """Without another byte, and without the loop turning in circles."""
     serving = connection.watched().serve()
-    connection.client.recv(1000)
+    await connection.heard()
     connection.reset()
     await within_patience(serving)
 
@@ -116,7 +122,7 @@ async def test_a_client_far_away_is_noticed_too(
     """Its answer to the beat comes after the first look at the connection."""
     monkeypatch.setattr(socket_watch, "CONFIRM_AFTER", 0.01)
     serving = connection.watched().serve(late=0.1)
-    connection.client.recv(1000)
+    await connection.heard()
     connection.client.close()
     await within_patience(serving)
 
@@ -163,10 +169,11 @@ async def test_the_end_is_seen_once(connection: Connection) -> None:
 async def test_a_local_socket_is_told_by_its_beat() -> None:
     """Behind a proxy on the same machine, whose connections have no state that could be asked."""
     server, client = socket.socketpair()
+    client.settimeout(PATIENCE)
     with server:
         connection = Connection(server, client).watched()
         serving = connection.serve()
-        client.recv(1000)
+        await connection.heard()
         client.close()
         await within_patience(serving)
 
@@ -176,10 +183,6 @@ async def test_a_local_socket_is_told_by_its_beat() -> None:
 
 async def test_nothing_is_left_of_a_watch(connection: Connection) -> None:
     """Neither descriptors nor readers nor timers, whatever it was in the middle of."""
-
-    def descriptors() -> int:
-        return len(os.listdir("/dev/fd"))
-
     before = descriptors()
     for n in range(50):
         connection.watched()
@@ -222,6 +225,23 @@ async def test_how_the_server_waits_is_not_changed(
     connection.viewer.close_on_loop()
 
 
+@pytest.mark.parametrize("is_blocking", [True, False])
+def test_how_the_server_waits_is_not_changed_by_the_loop(
+    connection: Connection, is_blocking: bool
+) -> None:
+    """The loop of the bridge may be uvloop, which makes what it watches non-blocking."""
+    connection.server.setblocking(is_blocking)
+
+    async def watch() -> bool:
+        connection.watched()
+        await asyncio.sleep(0)
+        connection.viewer.close_on_loop()
+        return os.get_blocking(connection.server.fileno())
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert runner.run(watch()) is is_blocking
+
+
 @pytest.mark.parametrize("make", [lambda: -1, lambda: os.open(os.devnull, os.O_RDONLY)])
 async def test_what_is_no_socket_cannot_be_watched(
     connection: Connection, make: Callable[[], int]
@@ -229,10 +249,10 @@ async def test_what_is_no_socket_cannot_be_watched(
     """Such as one that the server has closed meanwhile; no descriptor is left of it."""
     connection.watched()
     number = make()
-    before = len(os.listdir("/dev/fd"))
+    before = descriptors()
     with pytest.raises(OSError):  # noqa: PT011 - which one is the system's to say
         SocketWatch(number, viewer=connection.viewer)
-    assert len(os.listdir("/dev/fd")) == before
+    assert descriptors() == before
     connection.viewer.close_on_loop()
     if number >= 0:
         os.close(number)

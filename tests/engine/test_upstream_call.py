@@ -7,10 +7,12 @@ from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 
 from streaming.core.feed import Upstream
 from streaming.engine.transport import Transport
+from streaming.engine.transport_httpx import HttpxTransport
 from streaming.engine.upstream_call import CHUNKS_AT_ONCE, Outgoing
 from tests.fan_out import Called, call, free_slots, until
 from tests.fan_out import outgoing as carrying
@@ -361,6 +363,28 @@ async def test_credentials_never_cross_origins(
             assert {request.header(name) for name in ("authorization", "cookie", "x-api-key")} == {
                 None
             }
+
+
+async def test_what_a_client_of_ones_own_knows_never_crosses_origins(
+    upstreams: Upstreams,
+) -> None:
+    """Its authentication and its fields go to the first origin alone, and not back to it."""
+    async with (
+        Upstreams() as other,
+        httpx.AsyncClient(auth=("user", "secret"), headers={"X-Mine": "secret"}) as client,
+        carrying(HttpxTransport(client)) as outgoing,
+    ):
+        home = f"{other.base_url}/redirect?to={upstreams.base_url}/echo"
+        upstream = Upstream(
+            url=f"{upstreams.base_url}/redirect?to={home.replace('?', '%3F')}",
+            follow_redirects=True,
+            redirect_hosts=("127.0.0.1",),
+        )
+        assert (await call(upstream, outgoing)).result is not None
+        first, last = upstreams.requests
+        assert (first.header("x-mine"), bool(first.header("authorization"))) == ("secret", True)
+        for request in (*other.requests, last):
+            assert {request.header(name) for name in ("authorization", "x-mine")} == {None}
 
 
 async def test_a_redirect_is_not_the_head_that_is_waited_for(

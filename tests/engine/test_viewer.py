@@ -5,6 +5,7 @@ import gc
 import random
 import threading
 import time
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from streaming.core.body import BodyLimits, ShutdownReason, Step, StreamBody
 from streaming.core.wire import WIRES
+from streaming.engine import viewer as viewer_module
 from streaming.engine.bridge import drive_in_thread
 from streaming.engine.log_memory import LogBudget, MemoryLog
 from streaming.engine.viewer import Viewer, drive
@@ -93,6 +95,18 @@ def test_it_can_be_closed_after_its_loop() -> None:
 DRIVERS = [drive, drive_in_thread]
 
 
+async def test_a_viewer_that_nobody_begins_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something may hold its generator that never starts it, such as the traceback of an error."""
+    monkeypatch.setattr(viewer_module, "START_TIMEOUT", 0.05)
+    left, begun = make_viewer(make_log()), make_viewer(make_log())
+    begun.step(time.monotonic())
+    closings, others = Closings(left), Closings(begun)
+    await until(lambda: bool(closings.threads))
+    assert left.step(time.monotonic()) is None
+    assert not others.threads
+    begun.close_on_loop()
+
+
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("ask", ["close", "drop"])
 async def test_a_generator_that_was_never_started_closes_its_viewer(
@@ -137,6 +151,46 @@ async def test_a_generator_that_is_left_closes_its_viewer(how: str) -> None:
         waiting.cancel()
         await asyncio.wait([waiting])
     assert len(closings.threads) == 1
+
+
+@pytest.mark.parametrize("is_writing", [True, False])
+async def test_a_response_that_is_cancelled_lets_go_of_everything(is_writing: bool) -> None:
+    """As when a client of an ASGI server leaves: neither generator nor viewer hold each other."""
+    held: list[weakref.ref[Viewer]] = []
+    begun = asyncio.Event()
+
+    async def respond() -> None:
+        viewer = make_viewer(make_log())
+        held.append(weakref.ref(viewer))
+        pieces = drive(viewer)
+        await anext(pieces)
+        begun.set()
+        await (asyncio.Event().wait() if is_writing else anext(pieces))
+
+    responding = asyncio.create_task(respond())
+    await begun.wait()
+    await asyncio.sleep(0)
+    responding.cancel()
+    await asyncio.wait([responding])
+    del responding
+
+    def is_gone() -> bool:
+        gc.collect()
+        return held[0]() is None
+
+    await until(is_gone)
+
+
+async def test_a_generator_that_has_ended_holds_no_viewer() -> None:
+    """However long a framework holds it."""
+    log = make_log()
+    log.append("done", {})
+    viewer = make_viewer(log)
+    pieces, held = drive(viewer), weakref.ref(viewer)
+    await collect(pieces)
+    del viewer
+    gc.collect()
+    assert held() is None
 
 
 # ------------------------------------------------------------------- being driven

@@ -1,0 +1,189 @@
+"""The commands: what they refuse, with which status and sentence, and what they say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving import FANSTREAM, ROOT, free_port, run_command, serving
+from tests.upstreams import UpstreamsThread
+from tests.viewing import ask, eventually, problem, watching
+
+GOOD = """
+[feeds.one.upstreams.a]
+url = "http://127.0.0.1:9/"
+"""
+
+MISTAKES = {
+    "unknown key": ("[server]\nmax_stream = 1", "server.max_stream"),
+    "wrong type": ("[server]\nmax_streams = '1'", "server.max_streams"),
+    "out of bounds": ("[feeds.one]\ntimeout = -1.0", "feeds.one.timeout"),
+    "unset variable": (
+        "[feeds.one.upstreams.a]\nurl = 'http://127.0.0.1/${NO_SUCH_VARIABLE}'",
+        "feeds.one.upstreams.a.url",
+    ),
+    "unparsable template": (
+        "[feeds.one.upstreams.a]\nurl = 'http://127.0.0.1/{'",
+        "feeds.one.upstreams.a.url",
+    ),
+    "undeclared parameter": (
+        "[feeds.one.upstreams.a]\nurl = 'http://127.0.0.1/{city}'",
+        "feeds.one.upstreams.a.url",
+    ),
+    "reserved name": (
+        "[feeds.one.params.format]\n[feeds.one.upstreams.a]\nurl = 'http://127.0.0.1/{format}'",
+        "feeds.one.params.format",
+    ),
+}
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """A configuration without a mistake."""
+    file = tmp_path / "good.toml"
+    file.write_text(GOOD)
+    return file
+
+
+def serve(*options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return run_command(FANSTREAM, "serve", "--port", str(free_port()), *options, env=env)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_the_start(tmp_path, mistake):
+    """Each kind of mistake is status 2, with the file, the path of the key and the reason."""
+    text, path = MISTAKES[mistake]
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    ended = serve("--config", str(file))
+    assert ended.returncode == 2
+    sentence = " ".join(ended.stderr.split())
+    assert f"{file}: {path}: " in sentence
+    assert sentence.rpartition(": ")[2]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "cannot be read"), (b"[", "is not TOML"), (b"a = '\xff'", "is not UTF-8")],
+)
+def test_a_file_that_cannot_be_read(tmp_path, content, reason):
+    """A file that is missing or no TOML is named with its reason."""
+    file = tmp_path / "bad.toml"
+    if content is not None:
+        file.write_bytes(content)
+    ended = serve("--config", str(file))
+    assert ended.returncode == 2
+    assert f"{file}: {reason}" in ended.stderr
+
+
+def test_the_variable_names_the_file(tmp_path):
+    """`$FANSTREAM_CONFIG` is read where there is no option, and is named in the mistake."""
+    file = tmp_path / "bad.toml"
+    file.write_text("x = 1")
+    ended = serve(env={"FANSTREAM_CONFIG": str(file)})
+    assert (ended.returncode, f"{file}: x: " in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("script", ["app_quart.py", "app_flask.py"])
+def test_a_script_refuses_a_mistake(tmp_path, script):
+    """The applications' own scripts end as the command does."""
+    file = tmp_path / "bad.toml"
+    file.write_text("[feeds.one]\nlinger = 'long'")
+    ended = run_command(script, "--port", str(free_port()), "--config", str(file))
+    assert ended.returncode == 2
+    assert f"{file}: feeds.one.linger: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--app", "flask", "--server", "uvicorn"), "--app quart"),
+        (("--app", "quart", "--server", "waitress"), "--app flask"),
+        (("--app", "quart", "--server", "nginx"), "uvicorn, hypercorn, granian, gunicorn"),
+        (("--app", "flask", "--server", "sync"), "gunicorn, gevent, waitress, granian, werkzeug"),
+        (("--app", "django"), "quart"),
+    ],
+)
+def test_an_unknown_pair_is_refused(config, options, word):
+    """An application on a server that cannot stream it: the sentence says what to use instead."""
+    ended = serve("--config", str(config), *options)
+    assert ended.returncode == 2
+    assert word in " ".join(ended.stderr.split())
+
+
+def test_two_workers_need_a_shared_log(config):
+    """With the memory log a run would be found by one of two processes only."""
+    ended = serve("--config", str(config), "--workers", "2")
+    assert (ended.returncode, "memory:" in ended.stderr) == (2, True)
+
+
+def test_a_port_that_is_taken(config):
+    """Another server on the port is a sentence, and no traceback."""
+    with serving("quart", GOOD, folder=config.parent) as running:
+        options = ["--config", str(config), "--port", str(running.port)]
+        ended = run_command(FANSTREAM, "serve", *options)
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{running.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_start_says_where(config):
+    """Once it answers, the command says what is served where, and by which server."""
+    with serving("quart", GOOD, folder=config.parent) as running:
+        said = eventually(running.log)
+    assert f"http://127.0.0.1:{running.port}/" in said
+    assert "uvicorn" in said
+
+
+def test_threads_are_ignored_with_a_note(config):
+    """A server without threads is not given any, and says so."""
+    with serving("quart", GOOD, folder=config.parent, options=["--threads", "20"]) as running:
+        assert "note: --threads is ignored" in running.log()
+
+
+def test_threads_bound_the_streams(tmp_path):
+    """Under threads, eight are kept from the streams: with nine there is room for one."""
+    with UpstreamsThread() as upstreams:
+        never = f'[feeds.one.upstreams.a]\nurl = "{upstreams.base_url}/never"\n'
+        config = f'[server]\ndrain_timeout = 0.0\n[feeds.one]\non_disconnect = "cancel"\n{never}'
+        with (
+            serving("flask", config, folder=tmp_path, options=["--threads", "9"]) as running,
+            watching(running.base_url, "/feeds/one") as viewer,
+        ):
+            viewer.until("start")
+            response = ask(running.base_url, "/feeds/one")
+    assert (response.status_code, problem(response)["max_streams"]) == (503, 1)
+
+
+def test_listening_beyond_loopback_warns(config):
+    """Whoever opens the application to others without asking who they are is told so."""
+    options = ["--host", "0.0.0.0"]
+    with serving("quart", GOOD, folder=config.parent, options=options) as running:
+        assert ask(running.base_url, "/healthz").status_code == 200
+        assert "warning: 0.0.0.0 is open to others" in running.log()
+
+
+def test_importing_the_applications_starts_nothing(tmp_path):
+    """An import opens no socket, thread or loop, whichever feeds are configured."""
+    program = """
+import sys, threading
+def audit(event, arguments):
+    assert not event.startswith("socket."), event
+sys.addaudithook(audit)
+import app_flask, app_quart
+assert threading.active_count() == 1
+"""
+    file = tmp_path / "feeds.toml"
+    file.write_text(GOOD)
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"FANSTREAM_CONFIG": str(file), "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.returncode == 0, ended.stderr
