@@ -160,15 +160,11 @@ def serve(bridge: Bridge, rolls: random.Random) -> None:
         watch = partial(SocketWatch, server.fileno())
         reply: Any
         if rolls.random() < 0.3:
-            reply = bridge.open_own(
-                Request(method="GET"), watch=partial(SocketWatch, server.fileno())
-            )
+            reply = bridge.open_own(Request(method="GET"), watch=watch)
             reply.run(own_items(rolls))
             pieces = drive_in_thread(reply.viewer)
         else:
-            reply = bridge.answer(
-                "read_feed", request_of(rolls), watch=partial(SocketWatch, server.fileno())
-            )
+            reply = bridge.answer("read_feed", request_of(rolls), watch=watch)
             if not isinstance(reply, StreamReply):
                 return
             pieces = drive_in_thread(reply.viewer)
