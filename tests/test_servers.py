@@ -37,8 +37,7 @@ on_disconnect = "cancel"
 url = "${{UPSTREAMS}}/held/{{key}}"
 """
 
-# gevent's own test is beside its threads.
-PAIRS = [(app, name) for app, servers in SERVERS.items() for name in servers if name != "gevent"]
+PAIRS = [(app, name) for app, servers in SERVERS.items() for name in servers]
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_a_viewer_that_leaves_is_noticed(served, upstreams, key):
     with watching(served.base_url, f"/feeds/held?key={key}") as viewer:
         viewer.until("start")
         upstreams.wait_calls(f"/held/{key}")
-    # Without the client's socket only a failing write tells: the third beat, of a second each.
+    # Where nothing else tells it is a failing write: the third beat, of a second each.
     upstreams.wait_closed_by_peer(f"/held/{key}", timeout=10.0)
 
 

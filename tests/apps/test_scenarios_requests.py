@@ -285,3 +285,29 @@ def test_a_get_with_a_body_is_answered(url, key):
     """A body that means nothing is passed over."""
     response = ask(url, f"/feeds/quick?key={key}&format=json", content=b"x" * 5000)
     assert response.json()["done"]["ok"] == 2
+
+
+@pytest.mark.parametrize("value", ["%ff", "%ed%a0%80", "%c3"])
+def test_a_value_that_is_not_utf8_is_refused(url, value):
+    """It is named, rather than passed on as something else."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=TIMEOUT)
+    connection.request("GET", f"/feeds/quick?key={value}")
+    response = connection.getresponse()
+    said = json.loads(response.read())
+    connection.close()
+    assert (response.status, said["parameter"]) == (422, "key")
+    assert "surrogate" in said["reason"]
+
+
+def test_a_refused_type_is_not_kept_for_others(url):
+    """A cache between is told what a 406 depends on."""
+    response = ask(url, "/feeds/one", headers={"Accept": "image/png"})
+    assert response.status_code == 406
+    assert "Accept" in response.headers["vary"]
+
+
+def test_a_stop_takes_no_parameters(url, key):
+    """What a path does not know is refused on all of its methods."""
+    run = ask(url, "/feeds/quick", method="POST", json={"key": key}).json()["run"]
+    assert ask(url, f"/runs/{run}?x=1", method="DELETE").status_code == 422
+    assert ask(url, f"/runs/{run}", method="DELETE").status_code == 204

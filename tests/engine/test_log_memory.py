@@ -151,6 +151,27 @@ def test_bytes_are_a_bound_too() -> None:
     assert numbers(log) == [3, 4, 5]
 
 
+def test_the_copies_of_wires_count_too() -> None:
+    """Each wire in use holds the bytes of every event once more, from its first viewer on."""
+    log = make_log()
+    log.append("chunk", {"a": 1})
+    payload = log.bytes_held - ENTRY_BYTES
+    for wire in ("sse", "sse", "text"):
+        log.keep_encoded(wire)
+    assert log.bytes_held == 3 * payload + ENTRY_BYTES
+    log.append("chunk", {"a": 2})
+    assert log.bytes_held == 2 * (3 * payload + ENTRY_BYTES)
+
+
+def test_a_trimmed_event_gives_back_its_copies() -> None:
+    """What was counted for an event is what its going frees."""
+    log = make_log(max_events=2)
+    log.keep_encoded("sse")
+    for n in range(5):
+        log.append("chunk", {"a": n})
+    assert log.bytes_held == 2 * (2 * len(b'{"a":1}') + ENTRY_BYTES)
+
+
 def test_a_log_that_can_trim_nothing_is_full() -> None:
     """It says so, and stays as it was."""
     log = make_log(max_events=2)

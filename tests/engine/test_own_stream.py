@@ -19,7 +19,7 @@ from streaming.engine import own_stream
 from streaming.engine.bridge import drive_in_thread
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import MAX_EVENTS
-from streaming.engine.own_stream import DONE_ID, OwnStreamReply, answer_own
+from streaming.engine.own_stream import DONE_ID, OwnStreamReply, answer_own, check_view
 from streaming.engine.viewer import drive
 from tests.fan_out import PATIENCE, engine_of, until
 
@@ -456,3 +456,50 @@ async def test_streams_of_ones_own_are_bounded_too() -> None:
         assert (await answer_own(engine, GET)).status == 503
         reply.viewer.close_on_loop()
         assert (await answer_own(engine, GET)).status == 200
+
+
+async def test_a_blocked_thread_keeps_its_place() -> None:
+    """A viewer that leaves does not free its generator's thread, and threads are bounded too."""
+    may_end = threading.Event()
+
+    def blocked() -> Iterator[str]:
+        yield "begun"
+        may_end.wait(PATIENCE)
+
+    async with engine_of(max_streams=1) as engine:
+        reply = await open_own(engine)
+        reply.run(blocked())
+        pieces = drive(reply.viewer)
+        await anext(pieces)
+        await pieces.aclose()
+        assert (await answer_own(engine, GET)).status == 503
+        may_end.set()
+        await until(lambda: engine.admission.open == 0)
+        assert (await answer_own(engine, GET)).status == 200
+
+
+async def test_a_place_is_given_back_once(engine: Engine) -> None:
+    """A viewer that is closed before its task starts leaves nothing behind, and nothing below."""
+
+    async def items() -> AsyncIterator[str]:
+        yield "never"
+
+    reply = await open_own(engine)
+    reply.viewer.close_on_loop()
+    reply.run(items())
+    await asyncio.sleep(0.01)
+    assert engine.admission.open == 0
+
+
+def test_a_view_that_returns_is_refused() -> None:
+    """What `event_stream` decorates has to yield; it says so when it is decorated."""
+
+    async def view() -> AsyncIterator[str]:
+        return items()
+
+    async def items() -> AsyncIterator[str]:
+        yield "an item"
+
+    with pytest.raises(TypeError, match="view is an async function without a yield"):
+        check_view(view)
+    check_view(items)
