@@ -12,7 +12,8 @@
     │   ├── BodyTooLarge                                      413
     │   ├── UnsupportedMediaType                              415
     │   ├── InvalidParameter                                  422
-    │   └── TooManyStreams, TooManyRuns, Draining             503
+    │   ├── TooManyStreams, TooManyStreamsPerAddress          503
+    │   └── TooManyRuns, LogsFull, Draining                   503
     └── UpstreamError      the upstream, or the way to it     (a code, in a `failure` event)
         ├── ConnectFailed    connect
         ├── TimedOut         timeout
@@ -194,6 +195,16 @@ class TooManyStreams(RequestError):
 
 
 @dataclass(eq=False)
+class TooManyStreamsPerAddress(RequestError):
+    status, title = 503, "Too many streams per address"
+    max_streams_per_address: int
+    retry_after: int
+
+    def __str__(self) -> str:
+        return f"all {self.max_streams_per_address} streams of one address are taken"
+
+
+@dataclass(eq=False)
 class TooManyRuns(RequestError):
     status, title = 503, "Too many runs"
     max_runs: int
@@ -201,6 +212,16 @@ class TooManyRuns(RequestError):
 
     def __str__(self) -> str:
         return f"all {self.max_runs} runs are live"
+
+
+@dataclass(eq=False)
+class LogsFull(RequestError):
+    status, title = 503, "Logs full"
+    max_bytes: int
+    retry_after: int
+
+    def __str__(self) -> str:
+        return f"live runs hold all {self.max_bytes} bytes of logs"
 
 
 @dataclass(eq=False)
@@ -220,7 +241,6 @@ class UpstreamError(FanstreamError):
     """An upstream that was given up, or one attempt at it that failed."""
 
     code: ClassVar[str]
-    http_status: ClassVar[int] = 502
 
 
 @dataclass(eq=False)
@@ -240,7 +260,7 @@ class TimedOut(UpstreamError):
         seconds: How long was waited.
     """
 
-    code, http_status = "timeout", 504
+    code = "timeout"
     waiting_for: str
     seconds: float
 
@@ -307,7 +327,7 @@ class Disconnected(UpstreamError):
 
 @dataclass(eq=False)
 class CircuitOpen(UpstreamError):
-    code, http_status = "circuit_open", 503
+    code = "circuit_open"
 
     def __str__(self) -> str:
         return "not called: it has failed too often"
@@ -315,7 +335,7 @@ class CircuitOpen(UpstreamError):
 
 @dataclass(eq=False)
 class Cancelled(UpstreamError):
-    code, http_status = "cancelled", 503
+    code = "cancelled"
 
     def __str__(self) -> str:
         return "cut short before it had answered"
@@ -323,7 +343,7 @@ class Cancelled(UpstreamError):
 
 @dataclass(eq=False)
 class InternalError(UpstreamError):
-    code, http_status = "internal", 500
+    code = "internal"
 
     def __str__(self) -> str:
         return "an error on this side"

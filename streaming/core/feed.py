@@ -99,10 +99,6 @@ class Feed:
                 NAME_RULE.check(name)
                 self._check_uses(upstream)
 
-    def timeout_of(self, upstream: Upstream) -> float:
-        """Return the seconds that an upstream has for everything: its own, else the feed's."""
-        return self.timeout if upstream.timeout is None else upstream.timeout
-
     def bind(self, given: Mapping[str, Any], *, typed: bool) -> dict[str, Value]:
         """Return the parameters of a run: in the declared order, defaults filled in.
 

@@ -17,11 +17,13 @@ from streaming.core.errors import (
     ForbiddenOrigin,
     IdTooLong,
     InvalidParameter,
+    LogsFull,
     NotAcceptable,
     NotRepeatable,
     RequestError,
     TooManyRuns,
     TooManyStreams,
+    TooManyStreamsPerAddress,
     UnknownFeed,
     UnknownRun,
     UnparsableBody,
@@ -43,7 +45,7 @@ VERSION = "1"
 
 Errors = tuple[type[RequestError], ...]
 
-_NO_ROOM: Errors = (TooManyStreams, TooManyRuns)
+_NO_ROOM: Errors = (TooManyStreams, TooManyStreamsPerAddress, TooManyRuns, LogsFull)
 _FEED_ERRORS: Errors = (
     IdTooLong,
     ForbiddenOrigin,
@@ -93,13 +95,20 @@ _OPERATIONS = {
     "read_run": _Operation(
         summary="Stream the events of a run, or say as JSON how it stands",
         answers={"200": "Stream", "204": "NothingLeft"},
-        errors=(IdTooLong, UnknownRun, NotAcceptable, InvalidParameter, TooManyStreams),
+        errors=(
+            IdTooLong,
+            UnknownRun,
+            NotAcceptable,
+            InvalidParameter,
+            TooManyStreams,
+            TooManyStreamsPerAddress,
+        ),
         is_stream=True,
     ),
     "delete_run": _Operation(
         summary="End a run for all of its viewers",
         answers={"204": "Ended"},
-        errors=(ForbiddenOrigin, UnknownRun),
+        errors=(IdTooLong, ForbiddenOrigin, UnknownRun, InvalidParameter),
     ),
     "read_health": _Operation(summary="Say that the process lives", answers={"200": "Health"}),
     "read_readiness": _Operation(

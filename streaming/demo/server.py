@@ -14,6 +14,10 @@ from streaming.demo.routes import MAX_REQUEST_BYTES, routes
 # aiohttp takes 0 for "wait forever"; this is what it leaves a running answer before it cuts it.
 _GRACE = 0.01
 
+# Connections that come at once, such as fifty runs of ten calls: one that finds no room is tried
+# again by its kernel, and a whole second later.
+_BACKLOG = 1024
+
 
 class DemoUpstreams:
     """The demo upstreams, open as long as the `async with` block runs.
@@ -47,7 +51,7 @@ class DemoUpstreams:
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self.host, self.port).start()
+            await web.TCPSite(self._runner, self.host, self.port, backlog=_BACKLOG).start()
         except BaseException:
             await self._runner.cleanup()
             raise

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from streaming.core.errors import TooManyStreams
+from streaming.core.errors import TooManyStreams, TooManyStreamsPerAddress
 
 RETRY_AFTER = 2
 """Seconds that a client is told to wait where all streams are taken."""
@@ -26,12 +26,12 @@ class Admission:
         """Count a stream that opens.
 
         Raises:
-            TooManyStreams: A bound is reached; nothing was counted.
+            TooManyStreams, TooManyStreamsPerAddress: A bound is reached; nothing was counted.
         """
         if self.open >= self._max_streams:
             raise TooManyStreams(self._max_streams, retry_after=RETRY_AFTER)
         if self._max_per_address and self._by_address[address] >= self._max_per_address:
-            raise TooManyStreams(self._max_per_address, retry_after=RETRY_AFTER)
+            raise TooManyStreamsPerAddress(self._max_per_address, retry_after=RETRY_AFTER)
         self.open += 1
         self._by_address[address] += 1
 

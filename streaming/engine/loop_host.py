@@ -32,11 +32,6 @@ class LoopHost:
         """Answer a request; see `Interface.answer`."""
         return await self._ensure_made().answer(operation, request)
 
-    async def drain(self) -> None:
-        """End in order; see `Engine.drain`. Harmless where no engine was made."""
-        if self._interface is not None:
-            await self._interface.engine.drain()
-
     async def aclose(self) -> None:
         """End everything now; harmless where no engine was made."""
         if self._interface is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from streaming.core import codec
 from streaming.core.call import build_call
-from streaming.core.errors import TooManyRuns
+from streaming.core.errors import LogsFull, TooManyRuns
 from streaming.core.feed import Feed
 from streaming.core.ident import RUN_ID_BYTES, make_run_id
 from streaming.core.settings import LogSettings
@@ -68,7 +68,8 @@ class Runs:
 
         Raises:
             InvalidParameter: A value that a template of an upstream refuses.
-            TooManyRuns: All of `max_runs` are live, or live ones hold all bytes of logs.
+            TooManyRuns: All of `max_runs` are live.
+            LogsFull: Live runs hold all bytes of logs: there is not even room for a `start`.
         """
         calls = {name: build_call(up, params) for name, up in feed.upstreams.items()}
         self._make_place()
@@ -91,8 +92,7 @@ class Runs:
                 on_end=self._receive_end,
             )
         except LogFull as exc:
-            # Live runs hold all bytes of `[log] max_bytes`: there is not even room for a `start`.
-            raise TooManyRuns(len(self._by_id), retry_after=RETRY_AFTER) from exc
+            raise LogsFull(self._log.max_bytes, retry_after=RETRY_AFTER) from exc
         self._by_id[id] = run
         if key := _share_key(feed, params, caller):
             self._live_by_key[key] = run

@@ -58,7 +58,7 @@ def open_stream(
         format: The name of the wire.
 
     Raises:
-        TooManyStreams: A bound is reached.
+        TooManyStreams, TooManyStreamsPerAddress: A bound is reached.
         RequestError: What `find_place` raises; the slot is free again.
     """
     ping_as_event = asks_for_ping_events(request)
@@ -86,7 +86,7 @@ def admit(engine: Engine, request: Request) -> Callable[[], None]:
     """Take a slot for the request's client; return what releases it.
 
     Raises:
-        TooManyStreams: A bound is reached.
+        TooManyStreams, TooManyStreamsPerAddress: A bound is reached.
     """
     proxies = engine.settings.server.trusted_proxies
     address = client_address(request, trusted_proxies=proxies)

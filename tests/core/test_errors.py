@@ -104,12 +104,6 @@ def test_upstream_sentence(kind: type[UpstreamError]) -> None:
     assert re.fullmatch(r"[a-z][^\n]+[^.\n]", str(make(kind)))
 
 
-@upstreams
-def test_upstream_status(kind: type[UpstreamError]) -> None:
-    """Where an upstream's fault must be a status, it is one of the server's."""
-    assert 500 <= kind.http_status <= 504
-
-
 def test_facts_stand_in_the_sentence() -> None:
     """The number that was passed is named, without digits that say nothing."""
     assert str(TimedOut("head", 10.0)) == "waited 10 s for the head"

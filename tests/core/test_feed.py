@@ -82,13 +82,6 @@ def test_a_feed_does_not_change_with_what_it_was_made_of():
     assert list(made.upstreams) == ["weather"]
 
 
-@pytest.mark.parametrize(("own", "effective"), [(None, 7.0), (3, 3.0)])
-def test_an_upstream_has_the_feeds_time_unless_it_has_its_own(own, effective):
-    """The timeout of an upstream is the feed's by default."""
-    made = Feed("city", timeout=7, upstreams={"a": Upstream(url=URL, timeout=own)})
-    assert made.timeout_of(made.upstreams["a"]) == effective
-
-
 def test_values_are_bound_in_declared_order_with_defaults():
     """Runs are compared by what is bound, whatever the order was in which it was given."""
     made = feed(a=Param(type="integer"), b=Param(default="x"), c=Param(type="boolean"))

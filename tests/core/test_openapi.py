@@ -116,7 +116,7 @@ def test_says_nothing_of_upstreams_but_their_names(document: dict[str, Any]) -> 
         ("/feeds/{feed}", "options", {204}),
         ("/runs/{run}", "get", {200, 204, 400, 404, 406, 422, 503}),
         ("/runs/{run}", "head", {200, 204, 400, 404, 406, 422}),
-        ("/runs/{run}", "delete", {204, 403, 404}),
+        ("/runs/{run}", "delete", {204, 400, 403, 404, 422}),
         ("/healthz", "get", {200}),
         ("/readyz", "get", {200, 503}),
         ("/openapi.json", "get", {200}),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streaming.core.errors import TooManyStreams
+from streaming.core.errors import TooManyStreams, TooManyStreamsPerAddress
 from streaming.engine.admission import Admission
 
 
@@ -24,7 +24,7 @@ def test_an_address_has_a_bound_of_its_own() -> None:
     admission = Admission(max_streams=10, max_streams_per_address=1)
     admission.take("a")
     for _ in range(3):
-        with pytest.raises(TooManyStreams):
+        with pytest.raises(TooManyStreamsPerAddress):
             admission.take("a")
     admission.take("b")
     assert admission.open == 2

@@ -31,10 +31,8 @@ async def test_the_engine_is_made_once_and_late() -> None:
 async def test_a_host_without_an_engine_has_nothing_to_end() -> None:
     """A server that had no request ends at once; one that is closed twice as well."""
     host = LoopHost(lambda: Engine(Settings()))
-    await host.drain()
     await host.aclose()
     host.engine.check_not_draining()
-    await host.drain()
     await host.aclose()
     await host.aclose()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streaming.core.errors import InvalidParameter, TooManyRuns
+from streaming.core.errors import InvalidParameter, LogsFull, TooManyRuns
 from streaming.core.feed import Feed, Param, Upstream
 from streaming.engine.runs import Runs
 from tests.fan_out import detached, done, ended, running, start, until
@@ -24,7 +24,7 @@ async def test_no_room_for_a_start_is_no_room_for_a_run(upstreams: Upstreams) ->
     """Where live runs hold all bytes of logs, a further one is refused as where there are many."""
     feed = detached(never=Upstream(url=f"{upstreams.base_url}/never"))
     async with running(max_bytes=1000) as runs:
-        with pytest.raises(TooManyRuns):
+        with pytest.raises(LogsFull):
             for _ in range(10):
                 start(runs, feed)
 

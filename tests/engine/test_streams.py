@@ -4,7 +4,13 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from streaming.core.errors import InvalidParameter, RequestError, TooManyRuns, TooManyStreams
+from streaming.core.errors import (
+    InvalidParameter,
+    RequestError,
+    TooManyRuns,
+    TooManyStreams,
+    TooManyStreamsPerAddress,
+)
 from streaming.core.event import Event
 from streaming.core.feed import Feed, Upstream
 from streaming.core.message import Reply, Request
@@ -150,5 +156,5 @@ async def test_the_bound_of_an_address_looks_behind_a_trusted_proxy(upstreams: U
 
         opened(engine, run, request=request("192.0.2.1"))
         opened(engine, run, request=request("192.0.2.2"))
-        with pytest.raises(TooManyStreams):
+        with pytest.raises(TooManyStreamsPerAddress):
             opened(engine, run, request=request("192.0.2.1"))
