@@ -71,8 +71,13 @@ def load_or_exit(path: str | None) -> Loaded:
     except ConfigError as exc:
         file = exc.file or (exc.path and (path or os.environ.get(CONFIG_VARIABLE)))
         raise Refusal(str(ConfigError(exc.path, exc.reason, file=file))) from exc
+    if not loaded.settings.feeds:
+        click.echo(f"warning: there is no feed in {loaded.source}", err=True)
     if loaded.is_demo:
-        click.echo("no feeds.toml here: these are the demo feeds, see fanstream demo", err=True)
+        notice = (
+            "no feeds.toml here: these are the demo feeds, whose upstreams fanstream demo starts"
+        )
+        click.echo(notice, err=True)
     return loaded
 
 
@@ -83,7 +88,7 @@ def run_application(run: Run) -> None:
     """Run a development server, as the options of the command line say.
 
     Args:
-        run: Given `host`, `port`, `debug` and `reload`; it serves until it is told to end.
+        run: Given what was loaded, `host`, `port`, `debug` and `reload`; serves until told to end.
     """
 
     @click.command()
@@ -95,8 +100,6 @@ def run_application(run: Run) -> None:
     def command(host: str, port: int, config: str | None, debug: bool, reload: bool) -> None:
         if config is not None:
             os.environ[CONFIG_VARIABLE] = config
-        loaded = load_or_exit(None)
-        click.echo(f"{loaded.source}: http://{host}:{port}/  (Ctrl-C ends it)")
-        run(host=host, port=port, debug=debug, reload=reload)
+        run(load_or_exit(None), host=host, port=port, debug=debug, reload=reload)
 
     command()

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +92,22 @@ def demo(app: str, server: str | None, host: str, port: int) -> None:
     sys.exit(asyncio.run(_demo(chosen, host=host, port=port)))
 
 
+def develop(loaded: Loaded, *, host: str, port: int, debug: bool, reload: bool) -> None:
+    """Serve the Quart application for development, until Ctrl-C or SIGTERM.
+
+    Args:
+        loaded: What it serves.
+        host: The address to listen on.
+        port: The port to listen on.
+        debug: Have the server log all that it does.
+        reload: Start again when a source file changes.
+    """
+    extra = [*(["--log-level", "debug"] if debug else []), *(["--reload"] if reload else [])]
+    server = SERVERS["quart"]["uvicorn"]
+    run = _serve(server, loaded=loaded, env=os.environ, host=host, port=port, extra=extra)
+    sys.exit(asyncio.run(run))
+
+
 async def _demo(server: Server, *, host: str, port: int) -> int:
     async with DemoUpstreams() as upstreams:
         env = {
@@ -113,6 +129,7 @@ async def _serve(
     port: int,
     workers: int = 1,
     threads: int | None = None,
+    extra: Sequence[str] = (),
 ) -> int:
     settings = loaded.settings.server
     if threads is None or not server.has_threads:
@@ -122,13 +139,16 @@ async def _serve(
     if not _is_loopback(host):
         click.echo(f"warning: {host} is open to others, and no [auth] asks who they are", err=True)
     supervisor = Supervisor(
-        server.command(serving),
+        [*server.command(serving), *extra],
         env={**env, THREADS_VARIABLE: str(threads)} if server.has_threads else env,
         host=host,
         port=port,
         drain_timeout=settings.drain_timeout,
         on_ready=lambda: click.echo(
             f"{loaded.source} on {server.name}: http://{serving.address}/  (Ctrl-C ends it)"
+        ),
+        on_ending=lambda: click.echo(
+            f"ending: streams have up to {settings.drain_timeout:g} s (Ctrl-C again ends at once)"
         ),
     )
     return await supervisor.run()

@@ -65,13 +65,13 @@ def blueprint(
     return _make_blueprint(settings, client=client, name=name)
 
 
-def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
+def event_stream(view: Callable[..., Any]) -> Callable[..., Any]:
     """Make a streaming endpoint of a view that is a generator, plain or async.
 
     It yields events, dicts or strings. A plain generator runs in the request's thread, so that a
     beat is written only between its items; an async one runs on the engine's loop, with the
     request's context variables. A view that takes `last_event_id` is handed what the client sends
-    to resume, or None.
+    to resume, or None. One that returns anything but a generator has answered by itself.
 
     Raises:
         TypeError: The view is a coroutine function rather than a generator.
@@ -79,12 +79,14 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Response]:
     check_view(view)
 
     @functools.wraps(view)
-    def endpoint(**path: Any) -> Response:
+    def endpoint(**path: Any) -> Any:
         incoming, watch = _read()
         reply = _bridge().open_own(incoming, watch=watch)
         if not isinstance(reply, OwnStreamReply):
             return _respond(reply)
         items = reply.call(view, incoming, path)
+        if not reply.takes(items):
+            return items
         if isinstance(items, AsyncIterator):
             reply.run(items)
             return _respond(reply, drive_in_thread(reply.viewer))

@@ -67,12 +67,13 @@ def blueprint(
     return _make_blueprint(settings, client=client, name=name)
 
 
-def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]:
+def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Make a streaming endpoint of a view that is a generator, plain or async.
 
     It yields events, dicts or strings. An async generator runs in a task, a plain one in a thread
     of its own, either with the request's context variables. A view that takes `last_event_id` is
-    handed what the client sends to resume, or None.
+    handed what the client sends to resume, or None. One that returns anything but a generator has
+    answered by itself.
 
     Raises:
         TypeError: The view is a coroutine function rather than a generator.
@@ -80,11 +81,14 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Response]]
     check_view(view)
 
     @functools.wraps(view)
-    async def endpoint(**path: Any) -> Response:
+    async def endpoint(**path: Any) -> Any:
         incoming = adapter.read_request(request)
         reply = await answer_own(_host().engine, incoming)
         if isinstance(reply, OwnStreamReply):
-            reply.run(reply.call(view, incoming, path))
+            items = reply.call(view, incoming, path)
+            if not reply.takes(items):
+                return items
+            reply.run(items)
         return _respond(reply)
 
     return endpoint

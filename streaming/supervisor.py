@@ -38,6 +38,7 @@ class Supervisor:
         port: The port that it listens on.
         drain_timeout: Seconds that engines have for their streams.
         on_ready: Called once when the server takes connections.
+        on_ending: Called once when the first signal to end has come.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Supervisor:
         port: int,
         drain_timeout: float,
         on_ready: Callable[[], None],
+        on_ending: Callable[[], None],
     ) -> None:
         self._command = command
         self._env = env
@@ -56,6 +58,7 @@ class Supervisor:
         self._port = port
         self._drain_timeout = drain_timeout
         self._on_ready = on_ready
+        self._on_ending = on_ending
         self._engines: set[asyncio.StreamWriter] = set()
         self._drained = asyncio.Event()
         self._drained.set()
@@ -148,7 +151,10 @@ class Supervisor:
     def _receive_signal(self) -> None:
         if self._told.is_set():
             self._told_twice.set()
+            return
         self._told.set()
+        if self._engines:
+            self._on_ending()
 
 
 def _end_with_parent() -> None:

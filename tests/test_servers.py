@@ -130,7 +130,9 @@ def test_no_request_is_logged(served, request_):
     """Neither a right request nor a malformed one leaves its query or its headers in the log."""
     with socket.create_connection((LOOPBACK, served.port), timeout=TIMEOUT) as connection:
         connection.sendall(request_)
-        assert connection.recv(1)
+        # To its end: waitress trips over a client that leaves before the answer to a malformed one.
+        with connection.makefile("rb") as answer:
+            assert answer.read()
     assert ask(served.base_url, "/healthz").status_code == 200
     assert "pr1vate" not in served.log()
 

@@ -171,7 +171,7 @@ class UnsupportedMediaType(RequestError):
     status, title = 415, "Unsupported media type"
 
     def __str__(self) -> str:
-        return "the parameters come as a JSON object, application/json"
+        return "the parameters come as a JSON object, with Content-Type: application/json"
 
 
 @dataclass(eq=False)

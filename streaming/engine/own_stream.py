@@ -71,6 +71,16 @@ class OwnStreamReply(StreamReply):
             self.viewer.close()
             raise
 
+    def takes(self, items: Any) -> bool:
+        """Say whether a view has given items to stream.
+
+        Any other answer is its own, such as a refusal with a status; the stream is closed then.
+        """
+        if isinstance(items, AsyncIterator | Iterator):
+            return True
+        self.viewer.close()
+        return False
+
     def run(self, items: AsyncIterator[Any] | Iterator[Any]) -> None:
         """Run an async generator in a task of the engine, or a plain one in a thread of its own."""
         context = contextvars.copy_context()

@@ -193,13 +193,15 @@ class Run:
         self._append("failure", data, force=True)
         logger.log(
             logging.INFO if is_cancelled else logging.WARNING,
-            "failure feed=%s run=%s upstream=%s code=%s status=%s attempts=%d",
+            "failure feed=%s run=%s upstream=%s code=%s status=%s attempts=%d cause=%s",
             self.feed.name,
             self.id[:8],
             call.name,
             error.code,
             data["status"],
             data["attempts"],
+            # Its class alone: what it says may hold what no log line may show.
+            type(error.__cause__).__name__ if error.__cause__ else None,
         )
 
     def _end(self, task: asyncio.Task[None]) -> None:

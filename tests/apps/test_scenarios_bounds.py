@@ -15,7 +15,7 @@ MAX_EVENTS = 10
 SERVER = f"""
 [server]
 max_streams = {MAX_STREAMS}
-ping_interval = 0.2
+ping_interval = 0.1
 drain_timeout = 1.0
 retry_ms = 1234
 
@@ -32,7 +32,7 @@ url = "${{UPSTREAMS}}/json/{{key}}"
 
 AGED = """
 [server]
-max_stream_age = 0.8
+max_stream_age = 0.6
 drain_timeout = 1.0
 retry_ms = 1234
 """

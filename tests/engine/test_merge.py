@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import streaming
 from streaming.core.errors import BadStatus
 from streaming.core.event import Event
-from streaming.engine.merge import MAX_WAITING_EVENTS, merge
+from streaming.engine.merge import MAX_WAITING_EVENTS, _Merging, merge
 from tests.fan_out import PATIENCE, until
 
 Said = tuple[str, dict[str, Any]]
@@ -221,6 +221,17 @@ async def test_a_merge_that_is_left_at_once_warns_of_nothing() -> None:
         reading.cancel()
         await asyncio.wait([reading])
         gc.collect()
+
+
+async def test_what_was_not_begun_yet_is_closed_too() -> None:
+    """As where the reader is cancelled in its first step: a task ends, and nothing warns."""
+    watched = Watched()
+    task = asyncio.create_task(watched.coroutine())
+    await asyncio.sleep(0)
+    merging = _Merging({"task": task, "coroutine": asyncio.sleep(0), "iterator": counting(1)})
+    await merging.aclose()
+    assert task.cancelled()
+    assert watched.began == watched.ended == 1
 
 
 async def test_one_source_that_will_not_be_closed_keeps_no_other_open(

@@ -16,6 +16,7 @@ from streaming.core import codec
 from streaming.core.event import Event
 from streaming.core.message import Request
 from streaming.engine import own_stream
+from streaming.engine import viewer as viewer_module
 from streaming.engine.bridge import drive_in_thread
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import MAX_EVENTS
@@ -30,8 +31,9 @@ Said = tuple[str, Any]
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    """An engine that has counted all its streams as closed at the end."""
+async def engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
+    """An engine that has counted all its streams as closed at the end, and not for their time."""
+    monkeypatch.setattr(viewer_module, "START_TIMEOUT", 1000.0)
     async with engine_of() as engine:
         yield engine
     await until(lambda: engine.admission.open == 0)
@@ -503,3 +505,11 @@ def test_a_view_that_returns_is_refused() -> None:
     with pytest.raises(TypeError, match="view is an async function without a yield"):
         check_view(view)
     check_view(items)
+
+
+@pytest.mark.parametrize("answer", [("no", 401), "no", {"a": 1}, None, ["a"]])
+async def test_an_answer_of_the_views_own_is_no_stream(engine: Engine, answer: Any) -> None:
+    """A view that refuses with a status does so; its stream is closed, and its slot free."""
+    reply = await open_own(engine)
+    assert not reply.takes(reply.call(lambda: answer, GET, {}))
+    await until(lambda: engine.admission.open == 0)

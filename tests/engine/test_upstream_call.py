@@ -1,6 +1,7 @@
 """One upstream's attempts: what is tried again, what each time bounds, where a redirect leads."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -509,3 +510,18 @@ async def test_thousands_of_pieces_at_once_keep_nobody_from_the_loop(
             seen.append(len(called.events))
     assert called.result is not None
     assert max(after - before for before, after in pairwise(seen)) <= CHUNKS_AT_ONCE
+
+
+async def test_the_time_of_others_is_not_the_upstreams(outgoing: Outgoing) -> None:
+    """One read brings more pieces than are appended in `idle_timeout`: the upstream is not late."""
+
+    class Slow(list[tuple[str, Any]]):
+        def append(self, event: tuple[str, Any]) -> None:
+            time.sleep(0.001)
+            super().append(event)
+
+    body = b"\n" * 640
+    async with serving(say(OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))) as url:
+        upstream = Upstream(url=url, read="lines", idle_timeout=0.4)
+        called = await call(upstream, outgoing, into=Called(events=Slow()))
+    assert (called.code, len(called.chunks)) == (None, 640)
