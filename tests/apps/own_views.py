@@ -20,7 +20,7 @@ viewer.START_TIMEOUT = 0.5
 CALLED: Counter[str] = Counter()
 CLOSED: Counter[str] = Counter()
 
-MAX_STREAMS = 3
+MAX_STREAMS = 5
 SERVER = ServerSettings(max_streams=MAX_STREAMS, ping_interval=0.3, drain_timeout=1.0)
 
 _UPSTREAMS = os.environ.get("UPSTREAMS", "http://127.0.0.1:9")

@@ -1,23 +1,24 @@
 """What happens at the bounds of a process, on both applications (CONTRACT "Configuration")."""
 
-import time
-from contextlib import contextmanager
-
 import pytest
 
 from tests.apps.scenarios import FEEDS
 from tests.serving import serving
-from tests.viewing import TIMEOUT, ask, eventually, problem, reading, watching
+from tests.viewing import ask, eventually, problem, reading, watching
 
 MAX_STREAMS = 3
 MAX_EVENTS = 10
 
-SERVER = f"""
+NARROW = f"""
 [server]
 max_streams = {MAX_STREAMS}
+drain_timeout = 0.0
+"""
+
+SHORT = f"""
+[server]
 ping_interval = 0.1
-drain_timeout = 1.0
-retry_ms = 1234
+drain_timeout = 0.0
 
 [log]
 max_events = {MAX_EVENTS}
@@ -38,11 +39,18 @@ retry_ms = 1234
 """
 
 
+@pytest.fixture
+def narrow(app, environment, tmp_path):
+    """An application with few streams, for one test: a slot is free a moment after it was left."""
+    with serving(app, NARROW + FEEDS, folder=tmp_path, env=environment) as running:
+        yield running.base_url
+
+
 @pytest.fixture(scope="module")
-def bounded(app, environment, tmp_path_factory):
-    """An application with little room."""
-    folder = tmp_path_factory.mktemp("bounded")
-    with serving(app, SERVER + FEEDS, folder=folder, env=environment) as running:
+def short(app, environment, tmp_path_factory):
+    """An application with short logs, and little time between two beats."""
+    folder = tmp_path_factory.mktemp("short")
+    with serving(app, SHORT + FEEDS, folder=folder, env=environment) as running:
         yield running.base_url
 
 
@@ -57,31 +65,31 @@ def aged(app, environment, tmp_path_factory):
 # --------------------------------------------------------------------------- streams
 
 
-def test_a_stream_too_many_is_503(bounded, upstreams, key):
+def test_a_stream_too_many_is_503(narrow, upstreams, key):
     """Beyond `max_streams` a stream is refused, told when to ask again, and starts nothing."""
     with (
-        watching(bounded, f"/feeds/silent?key={key}-1") as first,
-        watching(bounded, f"/feeds/silent?key={key}-2") as second,
-        watching(bounded, f"/feeds/silent?key={key}-3") as third,
+        watching(narrow, f"/feeds/silent?key={key}-1") as first,
+        watching(narrow, f"/feeds/silent?key={key}-2") as second,
+        watching(narrow, f"/feeds/silent?key={key}-3") as third,
     ):
         for viewer in (first, second, third):
             viewer.until("start")
-        response = ask(bounded, f"/feeds/silent?key={key}-4")
+        response = ask(narrow, f"/feeds/silent?key={key}-4")
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1
         assert problem(response)["max_streams"] == MAX_STREAMS
         # What is no stream is answered all the same.
-        assert ask(bounded, "/healthz").status_code == 200
-        assert ask(bounded, "/feeds/quick", method="POST", json={"key": key}).status_code == 201
-        assert ask(bounded, f"/feeds/silent?key={key}", method="HEAD").status_code == 200
+        assert ask(narrow, "/healthz").status_code == 200
+        assert ask(narrow, "/feeds/quick", method="POST", json={"key": key}).status_code == 201
+        assert ask(narrow, f"/feeds/silent?key={key}", method="HEAD").status_code == 200
     assert not upstreams.calls[f"/held/{key}-4"]
 
 
-def test_a_stream_that_has_ended_makes_room(bounded, key):
+def test_a_stream_that_has_ended_makes_room(narrow, key):
     """Slots come back at the end of a stream and when its viewer leaves, however often."""
     for n in range(3 * MAX_STREAMS):
         feed = "cancelled" if n % 2 else "quick"
-        eventually(lambda path=f"/feeds/{feed}?key={key}-{n}": _is_opened(bounded, path))
+        eventually(lambda path=f"/feeds/{feed}?key={key}-{n}": _is_opened(narrow, path))
 
 
 def _is_opened(url, path):
@@ -118,19 +126,6 @@ drain_timeout = 0.0
 # ----------------------------------------------------------------------------- beats
 
 
-@contextmanager
-def reading_once_there_is_room(port, path):
-    """Read a stream; the slots of those before may take a moment to come back."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        with reading(port, path) as response:
-            if response.status == 200:
-                yield response
-                return
-        assert time.monotonic() < deadline, "no room for a stream"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(
     ("format", "beat"),
     [
@@ -139,23 +134,22 @@ def reading_once_there_is_room(port, path):
         ("text", b"\n"),
     ],
 )
-def test_a_silent_stream_beats(bounded, release, key, format, beat):
+def test_a_silent_stream_beats(short, release, key, format, beat):
     """While nothing happens a beat is written, so that nobody on the way gives the stream up."""
-    port = int(bounded.rpartition(":")[2])
+    port = int(short.rpartition(":")[2])
     path = f"/feeds/silent?key={key}&format={format}"
-    with reading_once_there_is_room(port, path) as response:
-        while b"start" not in response.readline():
-            pass
-        beats = 0
-        while beats < 2:
-            beats += response.readline() == beat
+    with reading(port, path) as response:
+        lines = iter(response.readline, b"")
+        assert any(b"start" in line for line in lines)
+        assert beat in lines
+        assert beat in lines
         release(key)
         assert key.encode() in response.read()
 
 
-def test_a_json_document_beats_in_spaces(bounded, release, key):
+def test_a_json_document_beats_in_spaces(short, release, key):
     """A document that is waited for has spaces before it, and stays JSON."""
-    with watching(bounded, f"/feeds/silent?key={key}&format=json") as viewer:
+    with watching(short, f"/feeds/silent?key={key}&format=json") as viewer:
         pieces = viewer.response.iter_raw()
         spaces = b""
         while len(spaces) < 3:
@@ -165,9 +159,9 @@ def test_a_json_document_beats_in_spaces(bounded, release, key):
         assert b"".join(pieces).startswith(b"{")
 
 
-def test_a_ping_is_an_event_where_it_is_asked_for(bounded, release, key):
+def test_a_ping_is_an_event_where_it_is_asked_for(short, release, key):
     """`?ping=event` makes beats that a browser's script sees, and that change no id."""
-    with watching(bounded, f"/feeds/silent?key={key}&ping=event") as viewer:
+    with watching(short, f"/feeds/silent?key={key}&ping=event") as viewer:
         start = viewer.until("start")
         ping = viewer.until("ping")
         assert (ping.data, ping.id) == ({}, start.id)
@@ -185,10 +179,10 @@ def trimmed(url, key):
     return run
 
 
-def test_a_trimmed_log_says_so(bounded, key):
+def test_a_trimmed_log_says_so(short, key):
     """Who reads what is no longer whole is told first, and then gets start, outcomes and end."""
-    run = trimmed(bounded, key)
-    with watching(bounded, f"/runs/{run}") as viewer:
+    run = trimmed(short, key)
+    with watching(short, f"/runs/{run}") as viewer:
         reset, start, *held = viewer.rest()
     assert (reset.event, reset.data, reset.id) == ("reset", {"reason": "trimmed"}, "")
     assert (start.event, start.n) == ("start", 1)
@@ -199,17 +193,15 @@ def test_a_trimmed_log_says_so(bounded, key):
     assert len(held) < MAX_EVENTS
 
 
-def test_an_id_in_the_trimmed_part_is_told_so(bounded, key):
+def test_an_id_in_the_trimmed_part_is_told_so(short, key):
     """A viewer that comes back to a place that is gone is never left with a silent gap."""
-    run = trimmed(bounded, key)
-    with watching(
-        bounded, f"/feeds/many?key={key}", headers={"Last-Event-ID": f"{run}-2"}
-    ) as viewer:
+    run = trimmed(short, key)
+    with watching(short, f"/feeds/many?key={key}", headers={"Last-Event-ID": f"{run}-2"}) as viewer:
         reset, start, *_ = viewer.rest()
     assert (reset.data, start.event) == ({"reason": "trimmed"}, "start")
-    with watching(bounded, f"/runs/{run}") as viewer:
+    with watching(short, f"/runs/{run}") as viewer:
         last_but_one = viewer.rest()[-2]
-    with watching(bounded, f"/runs/{run}", headers={"Last-Event-ID": last_but_one.id}) as viewer:
+    with watching(short, f"/runs/{run}", headers={"Last-Event-ID": last_but_one.id}) as viewer:
         assert [event.event for event in viewer.rest()] == ["done"]
 
 

@@ -355,7 +355,7 @@ from streaming.engine.bridge import Bridge, drive_in_thread
 from streaming.engine.engine import Engine
 
 base = sys.argv[1]
-feed = Feed("it", upstreams={"it": Upstream(url=base + "/json?delay=0.3")})
+feed = Feed("it", upstreams={"it": Upstream(url=base + "/json?delay=0.2")})
 bridge = Bridge(lambda: Engine(Settings(feeds={"it": feed})))
 
 def read(pieces):
@@ -365,6 +365,7 @@ def start():
     request = Request(method="GET", path={"feed": "it"}, query=(("format", "ndjson"),))
     return drive_in_thread(bridge.answer("read_feed", request, watch=None).viewer)
 
+read(start())  # a fork in the middle of an import breaks the import, in any program
 mine = start()
 head = next(mine)
 child = os.fork()

@@ -127,11 +127,15 @@ async def test_a_transport_that_does_not_let_go_holds_up_nobody(
     monkeypatch.setattr(engine_module, "AiohttpTransport", Clinging)
     async with engine_of(drain_timeout=0.2) as engine:
         run = start(engine.runs, the_feed(upstreams, "/json"))
+        viewing = view(engine, run)
         await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
             await engine.drain()
+            assert b"event: shutdown" in await viewing
+            await engine.aclose()
         assert not run.is_ended
-        let_go.set()
+    let_go.set()
+    await ended(run)
 
 
 async def test_a_second_drain_waits_for_the_first(upstreams: Upstreams) -> None:
