@@ -9,7 +9,6 @@ An exception becomes `failure` (`internal`) and `done` (`failed`); the end of th
 import asyncio
 import contextvars
 import inspect
-import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
@@ -19,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 from streaming.core.body import StreamBody
-from streaming.core.errors import InternalError, NotAcceptable, RequestError
+from streaming.core.errors import NotAcceptable, RequestError
 from streaming.core.event import Event, is_id
 from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.negotiation import choose_format
@@ -27,6 +26,7 @@ from streaming.core.wire import WIRES
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import LogClosed, StreamLog
 from streaming.engine.merge import is_being_cancelled
+from streaming.engine.own_story import DONE_ID, Story
 from streaming.engine.streams import (
     StreamReply,
     admit,
@@ -36,11 +36,6 @@ from streaming.engine.streams import (
     stream_headers,
 )
 from streaming.engine.viewer import Viewer, close_when_dropped
-
-logger = logging.getLogger("fanstream")
-
-DONE_ID = "done"
-"""The id of the last event. It says that all has been had, so coming back with it gives a 204."""
 
 View = Callable[..., Any]
 
@@ -233,7 +228,7 @@ def _open(engine: Engine, request: Request) -> Reply:
 
 async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
     """Write what an async generator yields, until it ends or its viewer has gone."""
-    story = _Story()
+    story = Story()
     with suppress(LogClosed):
         try:
             await _write_items(items, log, story)
@@ -251,7 +246,7 @@ async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
         log.end()
 
 
-async def _write_items(items: AsyncIterator[Any], log: StreamLog, story: "_Story") -> None:
+async def _write_items(items: AsyncIterator[Any], log: StreamLog, story: Story) -> None:
     try:
         async for item in items:
             await log.append(story.event_of(item))
@@ -275,7 +270,7 @@ def _story(items: Iterator[Any]) -> Generator[Event, None, None]:
 
     Closing it closes the generator.
     """
-    story = _Story()
+    story = Story()
     try:
         yield from _events(items, story)
     except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
@@ -284,7 +279,7 @@ def _story(items: Iterator[Any]) -> Generator[Event, None, None]:
         yield from story.last_words()
 
 
-def _events(items: Iterator[Any], story: "_Story") -> Iterator[Event]:
+def _events(items: Iterator[Any], story: Story) -> Iterator[Event]:
     try:
         for item in items:
             yield story.event_of(item)
@@ -294,44 +289,3 @@ def _events(items: Iterator[Any], story: "_Story") -> Iterator[Event]:
     finally:
         if close := getattr(items, "close", None):
             close()
-
-
-class _Story:
-    """Makes events of what a view yields, and the last words of its stream."""
-
-    def __init__(self) -> None:
-        self._started = monotonic()
-        self._is_done = False
-
-    def event_of(self, item: Any) -> Event:
-        """Return the event of one item: an event as it is, else a `message` with the item as data.
-
-        Raises:
-            InvalidEvent: The item has no JSON form.
-        """
-        event = item if isinstance(item, Event) else Event(data=item)
-        self._is_done = event.name == "done"
-        # One without an id, such as that of `merge`, would have a browser ask for all of it again.
-        return replace(event, id=DONE_ID) if self._is_done and event.id is None else event
-
-    def last_words(self, error: BaseException | None = None) -> list[Event]:
-        """Return what ends the stream, unless the view has said `done` itself or nobody listens."""
-        if error is not None:
-            logger.error("the generator of a stream raised", exc_info=error)
-        if self._is_done:
-            return []
-        at = round(monotonic() - self._started, 6)
-        if error is None:
-            return [_done(at, ok=1, failed=0, reason="finished")]
-        internal = InternalError()
-        data = {"at": at, "upstream": None, "code": internal.code, "message": str(internal)}
-        return [Event("failure", data), _done(at, ok=0, failed=1, reason="failed")]
-
-    def receive_left(self) -> None:
-        """Say nothing more: the viewer has gone."""
-        self._is_done = True
-
-
-def _done(at: float, *, ok: int, failed: int, reason: str) -> Event:
-    counts = {"ok": ok, "failed": failed, "cancelled": 0}
-    return Event("done", {"at": at, **counts, "elapsed": at, "reason": reason}, id=DONE_ID)
