@@ -33,7 +33,8 @@ from streaming.engine.viewer import Viewer, drive
 from tests.fan_out import PATIENCE, descriptors, until, until_in_thread
 from tests.upstreams import Upstreams, UpstreamsThread
 
-CYCLES = 200
+# Streams of one test; `make soak` runs many more.
+CYCLES = pytest.mark.parametrize("cycles", [200, pytest.param(10_000, marks=pytest.mark.soak)])
 HELD = (Entry, MemoryLog, Run, SocketWatch, StreamLog, UpstreamCall, Viewer)
 PATHS = {
     "good": ("/json", "json"),
@@ -114,13 +115,14 @@ async def view(engine: Engine, interface: Interface, rolls: random.Random) -> No
         await pieces.aclose()
 
 
-async def test_nothing_is_left_on_a_loop(upstreams: Upstreams) -> None:
+@CYCLES
+async def test_nothing_is_left_on_a_loop(upstreams: Upstreams, cycles: int) -> None:
     """Neither tasks, timers, sockets nor threads, nor anything that a stream was made of."""
     rolls = random.Random(1)
     before = held(), descriptors(), threading.active_count(), asyncio.all_tasks()
     engine = Engine(settings_for(upstreams.base_url))
     interface = Interface(engine)
-    for _ in range(CYCLES // 20):
+    for _ in range(cycles // 20):
         views = [asyncio.create_task(view(engine, interface, rolls)) for _ in range(20)]
         for each in rolls.sample(views, 5):
             asyncio.get_running_loop().call_later(rolls.random() / 20, each.cancel)
@@ -187,15 +189,16 @@ def leave(client: socket.socket, pieces: Any, rolls: random.Random) -> None:
     rolls.choice(ways)()
 
 
-def test_nothing_is_left_in_workers(upstreams_thread: UpstreamsThread) -> None:
+@CYCLES
+def test_nothing_is_left_in_workers(upstreams_thread: UpstreamsThread, cycles: int) -> None:
     """The same with an engine in its thread, and clients on real sockets."""
     rolls = random.Random(2)
     before = held(), descriptors(), threading.active_count()
     bridge = Bridge(lambda: Engine(settings_for(upstreams_thread.base_url)))
     with ThreadPoolExecutor(10) as workers:
-        jobs = [workers.submit(serve, bridge, rolls) for _ in range(CYCLES)]
+        jobs = [workers.submit(serve, bridge, rolls) for _ in range(cycles)]
         for job in jobs:
-            job.result(PATIENCE)
+            job.result(PATIENCE * cycles / 200)
     del jobs, job
 
     async def is_clean(interface: Interface) -> bool:
