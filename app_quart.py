@@ -3,11 +3,13 @@
 Configured by `$FANSTREAM_CONFIG`, else `./feeds.toml`, else the demo feeds.
 """
 
+from functools import partial
+
 from streaming.application import load_settings, run_application
 from streaming.cli import develop
 from streaming.quart import create_app
 
 if __name__ == "__main__":
-    run_application(develop)
+    run_application(partial(develop, app="quart"))
 else:
     app = create_app(load_settings())

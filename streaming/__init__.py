@@ -7,10 +7,11 @@ streaming.core                      the pure core
 
 from streaming.core.event import Event
 from streaming.core.feed import Feed, Param, Upstream
-from streaming.core.settings import LogSettings, ServerSettings, Settings
+from streaming.core.settings import AuthSettings, LogSettings, ServerSettings, Settings
 from streaming.engine.merge import merge
 
 __all__ = [
+    "AuthSettings",
     "Event",
     "Feed",
     "LogSettings",

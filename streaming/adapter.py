@@ -3,9 +3,11 @@
 It reads a request whole and writes a reply's headers; it decides nothing.
 """
 
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
@@ -15,20 +17,29 @@ from werkzeug.sansio.request import Request as WerkzeugRequest
 from streaming.core.feed import Feed
 from streaming.core.message import Headers, Reply, Request, problem
 from streaming.core.routes import Route
-from streaming.core.settings import ServerSettings, Settings
-from streaming.engine.control import CONTROL_VARIABLE
+from streaming.core.settings import AuthSettings, ServerSettings, Settings
+from streaming.engine.connections import Connections
+from streaming.engine.control import CONTROL_VARIABLE, find_ending
 from streaming.engine.engine import Engine
 
 EXTENSION = "fanstream"
 """The key in `app.extensions` under which an application's engine is found."""
 
+ABORT_EXTENSION = "fanstream.abort"
+"""The ASGI extension by which a server lets its application break a connection off: a function."""
+
 MAX_SILENCE_WITHOUT_WATCH = 1.0
 """Seconds: where a client cannot be watched, only a failing write tells that it has gone."""
+
+BODY_TIMEOUT = 30.0
+"""Seconds in which all of a request's body has to come; a slower one is `BodyTooSlow`."""
 
 PAGE_HEADERS = (
     ("Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
     ("Cache-Control", "no-cache"),
 )
+
+_connections = Connections()
 
 
 def read_request(
@@ -84,10 +95,29 @@ def static_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "static"
 
 
-def settings_of(feeds: Iterable[Feed], *, server: ServerSettings | None) -> Settings:
+def find_abort(scope: Mapping[str, Any]) -> Callable[[], object] | None:
+    """Return what breaks off the connection of an ASGI request; None where nothing can.
+
+    The server's own means, else by its addresses; see `streaming.engine.viewer.drive`.
+    """
+    offered: Callable[[], object] | None = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
+    if offered is not None:
+        return offered
+    peer, local = scope.get("client"), scope.get("server")
+    # Of a Unix socket there is only a path. granian's ports are strings.
+    if not (peer and local and peer[1] and local[1]):
+        return None
+    return functools.partial(
+        _connections.shut_down, peer=(peer[0], int(peer[1])), local=(local[0], int(local[1]))
+    )
+
+
+def settings_of(
+    feeds: Iterable[Feed], *, server: ServerSettings | None, auth: AuthSettings | None
+) -> Settings:
     """Make the settings of a blueprint."""
     named = {feed.name: feed for feed in feeds}
-    return Settings(server=server or ServerSettings(), feeds=named)
+    return Settings(server=server or ServerSettings(), auth=auth, feeds=named)
 
 
 def problem_of(error: HTTPException) -> Reply:
@@ -103,5 +133,6 @@ def problem_of(error: HTTPException) -> Reply:
 
 
 def make_engine(settings: Settings, *, client: httpx.AsyncClient | None = None) -> Engine:
-    """Make the engine of an application, which drains when a parent says so."""
-    return Engine(settings, client=client, control=os.environ.get(CONTROL_VARIABLE))
+    """Make the engine of an application, which drains when who ends its process says so."""
+    control = os.environ.get(CONTROL_VARIABLE)
+    return Engine(settings, client=client, control=control, ending=find_ending())

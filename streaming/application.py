@@ -15,9 +15,7 @@ from streaming.core.errors import ConfigError
 from streaming.core.settings import Settings
 from streaming.engine.engine import check_settings
 from streaming.logs import log_level, set_up_logging
-
-THREADS_VARIABLE = "FANSTREAM_THREADS"
-"""The environment variable that says how many threads each worker of a WSGI server has."""
+from streaming.servers import THREADS_VARIABLE
 
 THREADS_NOT_FOR_STREAMS = 8
 """Threads that are kept for requests that are not streams."""

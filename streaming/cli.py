@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from streaming.application import THREADS_VARIABLE, Refusal, load_or_exit
+from streaming.application import Refusal, load_or_exit
 from streaming.config import (
     CONFIG_VARIABLE,
     DEMO_SOURCE,
@@ -26,11 +26,20 @@ from streaming.config import (
 )
 from streaming.demo import FEEDS_FILE
 from streaming.demo.server import DemoUpstreams
-from streaming.servers import SERVERS, Server, Serving
+from streaming.descriptors import describe_shortage, raise_limit
+from streaming.servers import (
+    SERVERS,
+    THREADS_BESIDE_STREAMS,
+    THREADS_VARIABLE,
+    Server,
+    Serving,
+)
 from streaming.supervisor import Supervisor
 
-THREADS_BESIDE_STREAMS = 16
-"""Threads beyond `max_streams`, for requests that are not streams."""
+_DEVELOPMENT = {
+    "quart": (SERVERS["quart"]["uvicorn"], ["--log-level", "debug"]),
+    "flask": (SERVERS["flask"]["werkzeug"], ["--debug", "--debugger"]),
+}
 
 _APP = click.option("--app", type=click.Choice(list(SERVERS)), default="quart", show_default=True)
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
@@ -92,18 +101,19 @@ def demo(app: str, server: str | None, host: str, port: int) -> None:
     sys.exit(asyncio.run(_demo(chosen, host=host, port=port)))
 
 
-def develop(loaded: Loaded, *, host: str, port: int, debug: bool, reload: bool) -> None:
-    """Serve the Quart application for development, until Ctrl-C or SIGTERM.
+def develop(loaded: Loaded, *, app: str, host: str, port: int, debug: bool, reload: bool) -> None:
+    """Serve an application for development, until Ctrl-C or SIGTERM.
 
     Args:
         loaded: What it serves.
+        app: `quart`, on uvicorn, or `flask`, on Werkzeug.
         host: The address to listen on.
         port: The port to listen on.
-        debug: Have the server log all that it does.
+        debug: Have uvicorn log all that it does, and Flask show its debugger.
         reload: Start again when a source file changes.
     """
-    extra = [*(["--log-level", "debug"] if debug else []), *(["--reload"] if reload else [])]
-    server = SERVERS["quart"]["uvicorn"]
+    server, debugging = _DEVELOPMENT[app]
+    extra = [*(debugging if debug else []), *(["--reload"] if reload else [])]
     run = _serve(server, loaded=loaded, env=os.environ, host=host, port=port, extra=extra)
     sys.exit(asyncio.run(run))
 
@@ -136,7 +146,10 @@ async def _serve(
         threads = settings.max_streams + THREADS_BESIDE_STREAMS
     serving = Serving(host=host, port=port, workers=workers, threads=threads)
     _check_free(host, port)
-    if not _is_loopback(host):
+    shortage = describe_shortage(settings, per_stream=server.descriptors, limit=raise_limit())
+    if shortage is not None:
+        click.echo(f"warning: {shortage}", err=True)
+    if loaded.settings.auth is None and not _is_loopback(host):
         click.echo(f"warning: {host} is open to others, and no [auth] asks who they are", err=True)
     supervisor = Supervisor(
         [*server.command(serving), *extra],
@@ -144,6 +157,7 @@ async def _serve(
         host=host,
         port=port,
         drain_timeout=settings.drain_timeout,
+        end_signal=server.end_signal,
         on_ready=lambda: click.echo(
             f"{loaded.source} on {server.name}: http://{serving.address}/  (Ctrl-C ends it)"
         ),

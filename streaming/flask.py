@@ -13,14 +13,16 @@ from flask import Blueprint, Flask, Response, current_app, request, stream_with_
 from werkzeug.exceptions import HTTPException
 
 from streaming import adapter
+from streaming.core.errors_request import RequestError, UnparsableBody
 from streaming.core.feed import Feed
-from streaming.core.message import Reply, Request
+from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings
+from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.bridge import Bridge, drive_in_thread
 from streaming.engine.client_watch import Watch, find_watch
 from streaming.engine.engine import check_settings
 from streaming.engine.own_stream import OwnStreamReply, check_view
+from streaming.engine.read_deadline import ReadDeadline
 from streaming.engine.streams import StreamReply
 
 __all__ = ["blueprint", "create_app", "event_stream"]
@@ -41,6 +43,8 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
             be used.
     """
     app = Flask("streaming", static_folder=None)
+    # A path with a slash too many is none of ours, rather than a redirect in HTML.
+    app.url_map.merge_slashes = False
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, _problem)
     return app
@@ -50,6 +54,7 @@ def blueprint(
     feeds: Iterable[Feed],
     *,
     server: ServerSettings | None = None,
+    auth: AuthSettings | None = None,
     client: httpx.AsyncClient | None = None,
     name: str = "fanstream",
 ) -> Blueprint:
@@ -58,10 +63,11 @@ def blueprint(
     Args:
         feeds: What it serves.
         server: The bounds of the process; None for the defaults.
+        auth: What tokens have to be; None where nobody is asked for one.
         client: As in `create_app`.
         name: The blueprint's name.
     """
-    settings = adapter.settings_of(feeds, server=server)
+    settings = adapter.settings_of(feeds, server=server, auth=auth)
     return _make_blueprint(settings, client=client, name=name)
 
 
@@ -89,8 +95,8 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Any]:
             return items
         if isinstance(items, AsyncIterator):
             reply.run(items)
-            return _respond(reply, drive_in_thread(reply.viewer))
-        return _respond(reply, reply.drive(items))
+            return _respond(reply, stream_with_context(drive_in_thread(reply.viewer)))
+        return _respond(reply, stream_with_context(reply.drive(items)))
 
     return endpoint
 
@@ -116,8 +122,10 @@ def _make_blueprint(
 
 
 def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> Response:
-    reads_body = route.reads_body(request.method)
-    body = request.stream.read(max_body_bytes + 1) if reads_body else b""
+    try:
+        body = _read_body(max_body_bytes) if route.reads_body(request.method) else b""
+    except RequestError as error:
+        return _respond(problem_reply(error))
     incoming, watch = _read(route=route, path=path, body=body)
     reply = bridge.answer(route.operation(request.method), incoming, watch=watch)
     if isinstance(reply, StreamReply):
@@ -125,9 +133,34 @@ def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> R
     return _respond(reply)
 
 
+def _read_body(max_body_bytes: int) -> bytes:
+    """Read the body, and no more of it than shows that it is too long.
+
+    Raises:
+        BodyTooSlow: It has not come within `adapter.BODY_TIMEOUT`.
+        UnparsableBody: It breaks off, or is not framed as HTTP says.
+    """
+    if (request.content_length or 0) > max_body_bytes:
+        # As the answer will be: a client that asks first (`Expect`) need not send it.
+        return bytes(max_body_bytes + 1)
+    deadline = ReadDeadline(request.environ, timeout=adapter.BODY_TIMEOUT)
+    try:
+        with deadline:
+            body = request.stream.read(max_body_bytes + 1)
+    # Each server has classes of its own for what is no body.
+    except Exception as exc:
+        deadline.check()
+        raise UnparsableBody("it breaks off, or is not framed as HTTP says") from exc
+    deadline.check()
+    return body
+
+
 def _respond(reply: Reply, pieces: Iterator[bytes] | None = None) -> Response:
     headers, body = adapter.write_headers(reply, request)
-    response = Response(stream_with_context(pieces) if pieces else body, status=reply.status)
+    response = Response(pieces or body, status=reply.status)
+    if isinstance(reply, StreamReply):
+        # Flask tears down after the body's end: a drain waits for that as well.
+        response.call_on_close(reply.engine.expect_close(response))
     # The length of what a HEAD does not get is known to the interface alone.
     response.automatically_set_content_length = False
     response.headers.clear()

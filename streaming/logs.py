@@ -7,11 +7,43 @@ side. No line holds a header, a value of a query or a token.
 
 import logging
 import os
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
 
+from streaming.core.bearer import TOKEN_PARAMETER
 from streaming.core.errors import ConfigError
 
 LEVEL_VARIABLE = "FANSTREAM_LOG_LEVEL"
 """The environment variable that names the least level that is shown; INFO where it is unset."""
+
+
+ACCESS_LOGGERS = ("uvicorn.access", "hypercorn.access", "granian.access", "gunicorn.access")
+"""Where servers log each request with its query, once they are told to."""
+
+_PAIR = re.compile(r"(?<=[?&])([^=&\s]*)=([^&\s\"']*)")
+
+
+class TokenRedaction(logging.Filter):
+    """Writes no token of a query into a log: a filter for the access log of any server."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Put dots in the place of each `access_token`, however it is written; keep the record."""
+        if isinstance(record.args, Mapping):
+            record.msg, record.args = record.getMessage(), ()
+        elif record.args:
+            # In their shape: a formatter may ask for them one by one.
+            record.args = tuple(map(_redacted, record.args))
+        record.msg = _redacted(record.msg)
+        return True
+
+
+def _redacted(value: object) -> object:
+    return _PAIR.sub(_redact_pair, value) if isinstance(value, str) else value
+
+
+def _redact_pair(pair: re.Match[str]) -> str:
+    return f"{pair[1]}=…" if unquote_plus(pair[1]) == TOKEN_PARAMETER else pair[0]
 
 
 def log_level() -> str:
@@ -38,5 +70,7 @@ def set_up_logging() -> None:
     logger.addHandler(handler)
     logger.setLevel(log_level())
     logger.propagate = False
+    for name in ACCESS_LOGGERS:
+        logging.getLogger(name).addFilter(TokenRedaction())
     # Werkzeug's server logs each request with its query, and a malformed one as an error.
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)

@@ -4,24 +4,37 @@ The work is done on Quart's own loop; the body of a response is an async generat
 hands requests and replies over, and decides nothing.
 """
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import httpx
-from quart import Blueprint, Quart, Response, current_app, request
-from werkzeug.exceptions import HTTPException
+from quart import (
+    Blueprint,
+    Quart,
+    Response,
+    current_app,
+    has_request_context,
+    request,
+    websocket,
+)
+from quart.wrappers import BaseRequestWebsocket
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from streaming import adapter
+from streaming.core.errors_request import BodyTooSlow
 from streaming.core.feed import Feed
-from streaming.core.message import Reply
+from streaming.core.message import Reply, problem_reply
 from streaming.core.routes import ROUTES, Route
-from streaming.core.settings import ServerSettings, Settings
+from streaming.core.settings import AuthSettings, ServerSettings, Settings
+from streaming.engine.client_watch import claim_watch
 from streaming.engine.engine import check_settings
 from streaming.engine.loop_host import LoopHost
 from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
 from streaming.engine.streams import StreamReply
 from streaming.engine.viewer import drive
+from streaming.quart_application import Application
 
 __all__ = ["blueprint", "create_app", "event_stream"]
 
@@ -40,9 +53,10 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
         ConfigError: The configuration asks for what this version does not do, or names what cannot
             be used.
     """
-    app = Quart("streaming", static_folder=None)
-    # The bound is the configuration's `max_body_bytes`, and the answer beyond it the interface's.
-    app.config["MAX_CONTENT_LENGTH"] = None
+    app = Application("streaming", static_folder=None)
+    # A path with a slash too many is none of ours, rather than a redirect in HTML.
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, _problem)
     return app
@@ -52,6 +66,7 @@ def blueprint(
     feeds: Iterable[Feed],
     *,
     server: ServerSettings | None = None,
+    auth: AuthSettings | None = None,
     client: httpx.AsyncClient | None = None,
     name: str = "fanstream",
 ) -> Blueprint:
@@ -60,10 +75,11 @@ def blueprint(
     Args:
         feeds: What it serves.
         server: The bounds of the process; None for the defaults.
+        auth: What tokens have to be; None where nobody is asked for one.
         client: As in `create_app`.
         name: The blueprint's name.
     """
-    settings = adapter.settings_of(feeds, server=server)
+    settings = adapter.settings_of(feeds, server=server, auth=auth)
     return _make_blueprint(settings, client=client, name=name)
 
 
@@ -126,24 +142,42 @@ def _make_blueprint(
 
 
 async def _answer(host: LoopHost, route: Route, max_body_bytes: int, **path: str) -> Response:
-    body = await _read_body(max_body_bytes) if route.reads_body(request.method) else b""
+    try:
+        body = await _read_body(max_body_bytes) if route.reads_body(request.method) else b""
+    except BodyTooSlow as error:
+        return _respond(problem_reply(error))
     incoming = adapter.read_request(request, route=route, path=path, body=body)
     return _respond(await host.answer(route.operation(request.method), incoming))
 
 
 async def _read_body(max_body_bytes: int) -> bytes:
-    """Read the body, and no more of it than shows that it is too long."""
+    """Read the body, and no more of it than shows that it is too long.
+
+    Raises:
+        BodyTooSlow: It has not come within `adapter.BODY_TIMEOUT`.
+    """
     body = bytearray()
-    async for data in request.body:
-        body += data
-        if len(body) > max_body_bytes:
-            break
+    try:
+        async with asyncio.timeout(adapter.BODY_TIMEOUT):
+            async for data in request.body:
+                body += data
+                if len(body) > max_body_bytes:
+                    break
+    except RequestEntityTooLarge:
+        # Quart has let go of it; what it held does not matter, and the answer is the interface's.
+        return bytes(max_body_bytes + 1)
+    except TimeoutError as exc:
+        raise BodyTooSlow(adapter.BODY_TIMEOUT) from exc
     return bytes(body)
 
 
-def _respond(reply: Reply) -> Response:
-    headers, body = adapter.write_headers(reply, request)
-    pieces = drive(reply.viewer) if isinstance(reply, StreamReply) else body
+def _respond(reply: Reply, *, to: BaseRequestWebsocket = request) -> Response:
+    headers, body = adapter.write_headers(reply, to)
+    pieces: Any = body
+    if isinstance(reply, StreamReply):
+        extensions: dict[str, Any] = to.scope.get("extensions") or {}
+        reply.watch_client(claim_watch(extensions))
+        pieces = drive(reply.viewer, abort=adapter.find_abort(to.scope))
     response = Response(pieces, status=reply.status)
     # Quart's default of 60 s would cut a stream off without a word.
     response.timeout = None
@@ -171,4 +205,6 @@ async def _page(made: Blueprint) -> Response:
 
 
 async def _problem(error: HTTPException) -> Response:
-    return _respond(adapter.problem_of(error))
+    # Who asks for a WebSocket, which is nowhere here, has made no request.
+    asked = request if has_request_context() else websocket
+    return _respond(adapter.problem_of(error), to=asked)

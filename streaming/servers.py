@@ -4,6 +4,8 @@ Only what streams need is set here: no access log, as queries do not belong in o
 still open when the server is told to end were given their time before, so it waits no longer.
 """
 
+import importlib.util
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +13,25 @@ from dataclasses import dataclass
 GRACE = 2
 """Seconds that a server is given to end, once its streams were ended."""
 
+THREADS_VARIABLE = "FANSTREAM_THREADS"
+"""The environment variable that says how many threads each worker of a WSGI server has."""
+
+THREADS_BESIDE_STREAMS = 16
+"""Threads beyond `max_streams`, for requests that are not streams."""
+
+MAX_UNSENT_BYTES = 65536
+"""Bytes that waitress holds for a client before a stream waits; by default it takes 16 MiB, and so
+hides from `max_lag_bytes` and `send_timeout` that nothing is read."""
+
 KEPT_ALIVE = 100
 """Connections beyond the streams that a server keeps open between requests."""
 
 MAX_REQUEST_LINE = 8190
 """Bytes of a request's first line that gunicorn takes at most; its default of 4094 is less than a
 parameter of 500 characters can come to, percent-encoded. The other servers take more."""
+
+
+_UVICORN_HEAD = "streaming.uvicorn_head:BoundedHeadProtocol"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +66,9 @@ class Server:
         extra: The extra of the distribution that installs it.
         has_threads: Whether a stream takes a thread of it.
         arguments: Makes the command's arguments.
+        end_signal: What has it end in order: SIGINT where it does nothing about SIGTERM, and so
+            would be gone before Python's own end.
+        descriptors: What a stream takes of them; two where its socket is watched by another one.
     """
 
     name: str
@@ -58,6 +76,8 @@ class Server:
     extra: str
     has_threads: bool
     arguments: Callable[[Serving], list[str]]
+    end_signal: signal.Signals = signal.SIGTERM
+    descriptors: int = 1
 
     @property
     def package(self) -> str:
@@ -70,9 +90,11 @@ class Server:
 
 
 def _uvicorn(serving: Serving) -> list[str]:
+    # Its other parser, h11, has a bound on heads of its own.
+    parser = _UVICORN_HEAD if importlib.util.find_spec("httptools") else "h11"
     return [
         *("app_quart:app", "--host", serving.host, "--port", str(serving.port)),
-        *("--workers", str(serving.workers), "--no-access-log"),
+        *("--workers", str(serving.workers), "--no-access-log", "--http", parser),
         *("--timeout-graceful-shutdown", str(GRACE), "--log-level", "warning"),
     ]
 
@@ -101,6 +123,8 @@ def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
         threads = ["--threads", str(serving.threads)] if worker_class == "gthread" else []
         connections = serving.threads + KEPT_ALIVE
         return [
+            # One that lies in the working directory is for gunicorn's own command.
+            *("--config", "python:streaming.gunicorn_hooks"),
             *(app, "--worker-class", worker_class, "--bind", serving.address, *threads),
             *("--workers", str(serving.workers), "--worker-connections", str(connections)),
             # Its warnings quote malformed requests, with what stands in their query and headers.
@@ -115,8 +139,9 @@ def _waitress(serving: Serving) -> list[str]:
     return [
         *(f"--listen={serving.address}", f"--threads={serving.threads}"),
         *(f"--connection-limit={serving.threads + KEPT_ALIVE}",),
-        # Without it waitress does not look at a client that it answers, and so not at its leaving.
-        *("--channel-request-lookahead=1", "app_flask:app"),
+        f"--outbuf-high-watermark={MAX_UNSENT_BYTES}",
+        # The other way takes no descriptor above 1023.
+        *("--asyncore-use-poll", "app_flask:app"),
     ]
 
 
@@ -130,7 +155,12 @@ def _werkzeug(serving: Serving) -> list[str]:
 SERVERS: dict[str, dict[str, Server]] = {
     "quart": {
         "uvicorn": Server(
-            name="uvicorn", module="uvicorn", extra="", has_threads=False, arguments=_uvicorn
+            name="uvicorn",
+            module="uvicorn",
+            extra="",
+            has_threads=False,
+            arguments=_uvicorn,
+            descriptors=2,
         ),
         "hypercorn": Server(
             name="hypercorn",
@@ -161,6 +191,7 @@ SERVERS: dict[str, dict[str, Server]] = {
             extra="gunicorn",
             has_threads=True,
             arguments=_gunicorn("gthread", "app_flask:app"),
+            descriptors=2,
         ),
         "gevent": Server(
             name="gevent",
@@ -168,6 +199,7 @@ SERVERS: dict[str, dict[str, Server]] = {
             extra="gevent",
             has_threads=False,
             arguments=_gunicorn("gevent", "app_flask:app"),
+            descriptors=2,
         ),
         "waitress": Server(
             name="waitress",
@@ -175,6 +207,8 @@ SERVERS: dict[str, dict[str, Server]] = {
             extra="waitress",
             has_threads=True,
             arguments=_waitress,
+            end_signal=signal.SIGINT,
+            descriptors=2,
         ),
         "granian": Server(
             name="granian",
@@ -184,7 +218,13 @@ SERVERS: dict[str, dict[str, Server]] = {
             arguments=_granian("wsgi", "app_flask:app"),
         ),
         "werkzeug": Server(
-            name="werkzeug", module="flask", extra="", has_threads=False, arguments=_werkzeug
+            name="werkzeug",
+            module="flask",
+            extra="",
+            has_threads=False,
+            arguments=_werkzeug,
+            end_signal=signal.SIGINT,
+            descriptors=2,
         ),
     },
 }

@@ -11,15 +11,19 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from streaming.engine.control import CONTROL_VARIABLE
 from streaming.servers import GRACE
 
 POLL_INTERVAL = 0.05
 """Seconds between two tries to connect to a server that starts."""
+
+CONNECT_MARGIN = 0.05
+"""Seconds from the signal in which an engine that has just started connects."""
 
 MAX_FOLDER_LENGTH = 70
 """Characters of the temporary folder for the socket; where it has more, `/tmp` is used."""
@@ -37,6 +41,7 @@ class Supervisor:
         host: The address that it listens on.
         port: The port that it listens on.
         drain_timeout: Seconds that engines have for their streams.
+        end_signal: What has the server end in order.
         on_ready: Called once when the server takes connections.
         on_ending: Called once when the first signal to end has come.
     """
@@ -49,6 +54,7 @@ class Supervisor:
         host: str,
         port: int,
         drain_timeout: float,
+        end_signal: signal.Signals,
         on_ready: Callable[[], None],
         on_ending: Callable[[], None],
     ) -> None:
@@ -57,6 +63,7 @@ class Supervisor:
         self._host = host
         self._port = port
         self._drain_timeout = drain_timeout
+        self._end_signal = end_signal
         self._on_ready = on_ready
         self._on_ending = on_ending
         self._engines: set[asyncio.StreamWriter] = set()
@@ -66,7 +73,12 @@ class Supervisor:
         self._told_twice = asyncio.Event()
 
     async def run(self) -> int:
-        """Run the server; return its exit status, 0 where it ended because it was told to."""
+        """Run the server.
+
+        Returns:
+            Its exit status, as a shell says it: 128 and the signal's number where one ended it. 0
+            where it ended because it was told to.
+        """
         # The path of a Unix socket may have 107 bytes, and temporary folders can be deep.
         folder = tempfile.gettempdir()
         folder = folder if len(folder) <= MAX_FOLDER_LENGTH else "/tmp"  # noqa: S108
@@ -96,7 +108,8 @@ class Supervisor:
             for task in (ready, told):
                 task.cancel()
             if ended.done():
-                return ended.result()
+                status = ended.result()
+                return status if status >= 0 else 128 - status
             await self._drain()
             await self._end(server)
             return 0
@@ -115,24 +128,28 @@ class Supervisor:
 
     async def _drain(self) -> None:
         """Have all engines drain; a second signal, or the deadline, ends the wait."""
+        # The engine of a request that has only just come has yet to connect.
+        await asyncio.sleep(CONNECT_MARGIN)
+        if self._engines:
+            self._on_ending()
         for writer in self._engines:
             writer.write(b"d")
-        twice = asyncio.create_task(self._told_twice.wait())
-        drained = asyncio.create_task(self._drained.wait())
-        await asyncio.wait(
-            [twice, drained], timeout=self._drain_timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in (twice, drained):
-            task.cancel()
+        await self._wait_for(self._drained.wait(), within=self._drain_timeout)
 
     async def _end(self, server: asyncio.subprocess.Process) -> None:
-        """End the server in order, if it does within `GRACE`."""
-        if self._told_twice.is_set():
-            return
-        _signal_group(server, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
-                await server.wait()
+        """End the server in order, if it does within `GRACE`; not after a second signal."""
+        if not self._told_twice.is_set():
+            _signal_group(server, self._end_signal)
+            await self._wait_for(server.wait(), within=GRACE)
+
+    async def _wait_for(self, end: Coroutine[Any, Any, object], *, within: float) -> None:
+        """Wait for this or a second signal, so many seconds at most."""
+        tasks = [asyncio.ensure_future(wait) for wait in (end, self._told_twice.wait())]
+        try:
+            await asyncio.wait(tasks, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def _receive_engine(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -151,10 +168,8 @@ class Supervisor:
     def _receive_signal(self) -> None:
         if self._told.is_set():
             self._told_twice.set()
-            return
-        self._told.set()
-        if self._engines:
-            self._on_ending()
+        else:
+            self._told.set()
 
 
 def _end_with_parent() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from streaming.core import codec
 from streaming.core.call import build_call
 from streaming.core.entry import Data, LogReader
-from streaming.core.errors import UpstreamError
+from streaming.core.errors_upstream import UpstreamError
 from streaming.core.feed import Feed, Upstream
 from streaming.core.settings import LogSettings, ServerSettings, Settings
 from streaming.engine.engine import Engine

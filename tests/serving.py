@@ -106,6 +106,7 @@ def serving(
     server: str | None = None,
     env: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    cwd: Path = ROOT,
 ) -> Iterator[Served]:
     """Run `fanstream serve` for the block.
 
@@ -116,13 +117,15 @@ def serving(
         server: As `--server` names it; None for the default.
         env: Variables beside the environment's, such as `UPSTREAMS`.
         options: More of the command's options.
+        cwd: The working directory; an application that lies there is served instead.
     """
     port = free_port()
     file = folder / f"feeds-{port}.toml"
     file.write_text(config)
     arguments = ["serve", "--app", app, "--port", str(port), "--config", str(file), *options]
     arguments += ["--server", server] if server else []
-    with serving_command(FANSTREAM, *arguments, port=port, folder=folder, env=env) as served:
+    command = (FANSTREAM, *arguments)
+    with serving_command(*command, port=port, folder=folder, env=env, cwd=cwd) as served:
         yield served
 
 

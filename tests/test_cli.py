@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import FANSTREAM, ROOT, free_port, run_command, serving
+from tests.serving import FANSTREAM, ROOT, free_port, run_command, serving, serving_command
 from tests.upstreams import UpstreamsThread
 from tests.viewing import ask, eventually, problem, watching
 
@@ -164,6 +164,42 @@ def test_listening_beyond_loopback_warns(config):
     with serving("quart", GOOD, folder=config.parent, options=options) as running:
         assert ask(running.base_url, "/healthz").status_code == 200
         assert "warning: 0.0.0.0 is open to others" in running.log()
+
+
+def test_whoever_asks_for_tokens_is_not_warned(config):
+    """Beyond loopback as well: the application knows who they are."""
+    with_auth = f"{GOOD}\n[auth]\njwt_secret = '{'s' * 32}'\n"
+    options = ["--host", "0.0.0.0"]
+    with serving("quart", with_auth, folder=config.parent, options=options) as running:
+        assert "is open to others" not in running.log()
+
+
+@pytest.mark.parametrize("script", ["app_quart.py", "app_flask.py"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_script_in_order(tmp_path, script, times):
+    """Once: its streams are told, and have their time. Twice: at once."""
+    port = free_port()
+    with UpstreamsThread() as upstreams:
+        drain_timeout = 2.5 if times == 1 else 60.0
+        (tmp_path / "feeds.toml").write_text(
+            f"[server]\ndrain_timeout = {drain_timeout}\n"
+            f'[feeds.one.upstreams.a]\nurl = "{upstreams.base_url}/never"\n'
+        )
+        command = [script, "--port", str(port), "--config", str(tmp_path / "feeds.toml")]
+        with (
+            serving_command(*command, port=port, folder=tmp_path) as running,
+            watching(running.base_url, "/feeds/one") as viewer,
+        ):
+            viewer.until("start")
+            running.interrupt()
+            eventually(lambda: "again ends at once" in running.log())
+            if times == 1:
+                assert viewer.until("done").data["reason"] == "shutdown"
+            else:
+                running.interrupt()
+            assert running.wait() == 0
+        upstreams.wait_idle()
+    assert "Traceback" not in running.log()
 
 
 def test_importing_the_applications_starts_nothing(tmp_path):

@@ -14,7 +14,8 @@ import pytest
 
 from streaming.application import THREADS_VARIABLE
 from streaming.config import CONFIG_VARIABLE, DEMO_UPSTREAMS_VARIABLE
-from streaming.core.errors import RequestError, UpstreamError
+from streaming.core.errors_request import RequestError
+from streaming.core.errors_upstream import UpstreamError
 from streaming.core.feed import Feed
 from streaming.core.param import RESERVED_PARAMETERS, Param
 from streaming.core.routes import ROUTES

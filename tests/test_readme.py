@@ -22,7 +22,8 @@ import httpx
 import pytest
 
 from streaming.core.config import parse
-from streaming.core.errors import CircuitOpen, RequestError, UpstreamError
+from streaming.core.errors_request import RequestError
+from streaming.core.errors_upstream import CircuitOpen, UpstreamError
 from streaming.core.feed import Feed
 from streaming.core.settings import LogSettings, ServerSettings
 from streaming.core.upstream import DEFAULT_MAX_BYTES, Upstream

@@ -61,7 +61,9 @@ async def read_request(reader: asyncio.StreamReader) -> Received | None:
         return None
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, target, _version = first.split(" ")
-    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    headers = [
+        (name, value.strip(" \t")) for name, _, value in (line.partition(":") for line in lines)
+    ]
     body = await _read_body(reader, {name.lower(): value for name, value in headers})
     return Received(method=method, target=target, headers=headers, body=body)
 

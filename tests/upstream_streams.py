@@ -28,8 +28,9 @@ async def _paced(exchange: Exchange, *, count: int) -> AsyncIterator[int]:
         yield n
 
 
-def _stamped(n: int) -> bytes:
-    return json.dumps({"n": n, "monotonic": time.monotonic()}).encode()
+def _stamped(n: int, *, pad: int = 0) -> bytes:
+    facts = {"n": n, "monotonic": time.monotonic()}
+    return json.dumps({**facts, "pad": "x" * pad} if pad else facts).encode()
 
 
 def _event(n: int) -> bytes:
@@ -59,10 +60,10 @@ async def sse_cut(exchange: Exchange) -> None:
 
 @streams.at("/ndjson")
 async def ndjson(exchange: Exchange) -> None:
-    """`?lines=3`, 0 being endless."""
+    """`?lines=3`, 0 being endless; `?pad=0` makes each longer by so many bytes."""
     await exchange.begin(_NDJSON)
     async for n in _paced(exchange, count=exchange.integer("lines", 3)):
-        await exchange.chunk(_stamped(n) + b"\n")
+        await exchange.chunk(_stamped(n, pad=exchange.integer("pad")) + b"\n")
     await exchange.end()
 
 

@@ -71,6 +71,11 @@ class Upstreams(Observations):
         """Where it answers, without a slash at the end."""
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, be they idle."""
+        return len(self._conversations)
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._connection, LOOPBACK, 0, backlog=_MAX_BACKLOG)
@@ -198,6 +203,11 @@ class UpstreamsThread:
     def connections(self) -> int:
         """See `Observations`."""
         return self._upstreams.connections
+
+    @property
+    def open_connections(self) -> int:
+        """See `Upstreams`."""
+        return self._upstreams.open_connections
 
     @property
     def calls(self) -> Counter[str]:

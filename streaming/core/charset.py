@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from encodings.aliases import aliases
 
-from streaming.core.errors import Undecodable
+from streaming.core.errors_upstream import Undecodable
 
 # Looked up here first: Python would look for a file for each name that an upstream makes up, and
 # remember it for ever. Without UTF-7, whose text may hold lone surrogates, which no JSON does.

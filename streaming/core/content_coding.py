@@ -10,7 +10,7 @@ for it (`Accept-Encoding`), and the two would multiply.
 import zlib
 from collections.abc import Iterator
 
-from streaming.core.errors import Undecodable
+from streaming.core.errors_upstream import Undecodable
 
 MAX_OUTPUT_BYTES = 65536
 """Bytes of one piece that `decode` gives; what is longer comes in several."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from streaming.core.errors import ConfigError, InvalidParameter
+from streaming.core.errors import ConfigError
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.key_path import check_known, under
 from streaming.core.param import RESERVED_PARAMETERS, Param
 from streaming.core.rule import Anything, Choice, Seconds, SecondsOrZero, Text, hold_to_rules

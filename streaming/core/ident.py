@@ -7,7 +7,7 @@ is a whole cursor: it says which log, and how far.
 import re
 from dataclasses import dataclass
 
-from streaming.core.errors import IdTooLong
+from streaming.core.errors_request import IdTooLong
 from streaming.core.event import MAX_ID_BYTES
 
 RUN_ID_BYTES = 16

@@ -4,7 +4,7 @@ A line ends at LF or CRLF; in an event stream (HTML standard, section 9.2.5) at 
 module knows nothing of characters: in UTF-8 the bytes of CR and LF never stand inside another one.
 """
 
-from streaming.core.errors import TooLarge
+from streaming.core.errors_upstream import TooLarge
 
 # What is cut at once, so that an input far over the bound is not copied whole before it is refused.
 _WINDOW_BYTES = 65536

@@ -10,11 +10,18 @@ from types import MappingProxyType
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.errors import NotAcceptable, RequestError
+from streaming.core.errors_request import (
+    Forbidden,
+    InvalidToken,
+    MissingToken,
+    NotAcceptable,
+    RequestError,
+)
 
 Headers = tuple[tuple[str, str], ...]
 
 NO_STORE: Headers = (("Cache-Control", "no-store"),)
+VARY_ACCEPT: Headers = (("Vary", "Accept"),)
 STREAM_HEADERS: Headers = (
     ("Cache-Control", "no-cache, no-transform"),
     ("X-Accel-Buffering", "no"),
@@ -95,9 +102,22 @@ def problem_reply(error: RequestError) -> Reply:
 
 
 def _headers_of(error: RequestError) -> Headers:
+    match error:
+        case MissingToken():
+            return _challenge()
+        case InvalidToken():
+            return _challenge('error="invalid_token"')
+        case Forbidden():
+            return _challenge('error="insufficient_scope"')
+        case NotAcceptable():
+            return VARY_ACCEPT
     retry_after = error.facts().get("retry_after")
-    headers: Headers = () if retry_after is None else (("Retry-After", str(retry_after)),)
-    return (*headers, ("Vary", "Accept")) if isinstance(error, NotAcceptable) else headers
+    return () if retry_after is None else (("Retry-After", str(retry_after)),)
+
+
+def _challenge(*said: str) -> Headers:
+    """Ask for a token, and say what is wrong with the one that came (RFC 6750 section 3)."""
+    return (("WWW-Authenticate", ", ".join(['Bearer realm="fanstream"', *said])),)
 
 
 def problem(

@@ -9,7 +9,7 @@ valid part is as none at all.
 
 import re
 
-from streaming.core.errors import NotAcceptable
+from streaming.core.errors_request import NotAcceptable
 from streaming.core.wire import WIRES
 
 FORMATS = ("sse", "ndjson", "json", "text")

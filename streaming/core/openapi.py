@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streaming.core.errors import (
+from streaming.core.errors_request import (
     BodyTooLarge,
+    BodyTooSlow,
     Draining,
+    Forbidden,
     ForbiddenOrigin,
     IdTooLong,
     InvalidParameter,
@@ -38,7 +40,9 @@ from streaming.core.openapi_params import (
     query_parameters,
 )
 from streaming.core.openapi_schemas import make_schemas
-from streaming.core.routes import ROUTES, Route
+from streaming.core.openapi_security import TOKEN_ERRORS, impossible_errors, security_schemes
+from streaming.core.routes import OPEN_OPERATIONS, ROUTES, Route
+from streaming.core.settings import AuthSettings
 
 VERSION = "1"
 """Of the interface: it rises when a program that was written against it would break."""
@@ -48,6 +52,7 @@ Errors = tuple[type[RequestError], ...]
 _NO_ROOM: Errors = (TooManyStreams, TooManyStreamsPerAddress, TooManyRuns, LogsFull)
 _FEED_ERRORS: Errors = (
     IdTooLong,
+    Forbidden,
     ForbiddenOrigin,
     UnknownFeed,
     NotAcceptable,
@@ -89,7 +94,7 @@ _OPERATIONS = {
     "create_run": _Operation(
         summary="Start a run or join one; stream it where `format` or `Accept` names a stream",
         answers={"200": "JoinedRun", "201": "CreatedRun", "204": "NothingLeft"},
-        errors=(*_FEED_ERRORS, UnparsableBody, BodyTooLarge, UnsupportedMediaType),
+        errors=(*_FEED_ERRORS, UnparsableBody, BodyTooSlow, BodyTooLarge, UnsupportedMediaType),
         is_stream=True,
     ),
     "read_run": _Operation(
@@ -97,6 +102,7 @@ _OPERATIONS = {
         answers={"200": "Stream", "204": "NothingLeft"},
         errors=(
             IdTooLong,
+            Forbidden,
             UnknownRun,
             NotAcceptable,
             InvalidParameter,
@@ -108,7 +114,7 @@ _OPERATIONS = {
     "delete_run": _Operation(
         summary="End a run for all of its viewers",
         answers={"204": "Ended"},
-        errors=(IdTooLong, ForbiddenOrigin, UnknownRun, InvalidParameter),
+        errors=(IdTooLong, Forbidden, ForbiddenOrigin, UnknownRun, InvalidParameter),
     ),
     "read_health": _Operation(summary="Say that the process lives", answers={"200": "Health"}),
     "read_readiness": _Operation(
@@ -121,9 +127,19 @@ _OPERATIONS = {
 }
 
 
-def openapi_document(feeds: Mapping[str, Feed]) -> dict[str, Any]:
-    """Return the document of an application with these feeds, by their names."""
-    errors = {error.__name__: error for each in _OPERATIONS.values() for error in each.errors}
+def openapi_document(
+    feeds: Mapping[str, Feed], *, auth: AuthSettings | None = None
+) -> dict[str, Any]:
+    """Return the document of an application.
+
+    Args:
+        feeds: The feeds to describe, by their names.
+        auth: What tokens have to be; None where nobody is asked for one.
+    """
+    possible = [*TOKEN_ERRORS, *(error for each in _OPERATIONS.values() for error in each.errors)]
+    impossible = impossible_errors(auth)
+    errors = {error.__name__: error for error in possible if error not in impossible}
+    security = {"securitySchemes": security_schemes(auth)} if auth else {}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -134,34 +150,41 @@ def openapi_document(feeds: Mapping[str, Feed]) -> dict[str, Any]:
         },
         # Relative to where the document was read, so that a prefix stays.
         "servers": [{"url": "."}],
-        "paths": dict(_paths(feeds)),
+        "paths": dict(_paths(feeds, auth)),
         "components": {
             "schemas": make_schemas(errors.values()),
             "parameters": STREAM_PARAMETERS,
             "headers": HEADERS,
             "responses": RESPONSES,
+            **security,
         },
     }
 
 
-def _paths(feeds: Mapping[str, Feed]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _paths(
+    feeds: Mapping[str, Feed], auth: AuthSettings | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for route in ROUTES:
         if route.name == "feed":
             for feed in feeds.values():
-                yield route.rule.replace("<feed>", feed.name), _path_item(route, feed)
-        yield re.sub("<(.+?)>", r"{\1}", route.rule), _path_item(route, None)
+                yield route.rule.replace("<feed>", feed.name), _path_item(route, feed, auth)
+        yield re.sub("<(.+?)>", r"{\1}", route.rule), _path_item(route, None, auth)
 
 
-def _path_item(route: Route, feed: Feed | None) -> dict[str, Any]:
-    operations = {method.lower(): _describe(route, method, feed) for method in route.methods}
+def _path_item(route: Route, feed: Feed | None, auth: AuthSettings | None) -> dict[str, Any]:
+    operations = {method.lower(): _describe(route, method, feed, auth) for method in route.methods}
     return {"summary": feed.title, **operations} if feed and feed.title else operations
 
 
-def _describe(route: Route, method: str, feed: Feed | None) -> dict[str, Any]:
+def _describe(
+    route: Route, method: str, feed: Feed | None, auth: AuthSettings | None
+) -> dict[str, Any]:
     """Describe an operation; `feed` is the one whose path it has."""
     operation = _OPERATIONS[route.operation(method)]
     is_head = method == "HEAD"
-    errors = _possible(operation.errors, feed, is_head=is_head)
+    is_open = auth is None or route.operation(method) in OPEN_OPERATIONS
+    errors = operation.errors if is_open else TOKEN_ERRORS + operation.errors
+    errors = _possible(errors, feed, auth, is_head=is_head)
     described: dict[str, Any] = {
         "operationId": _operation_id(route, method, feed),
         "summary": f"{operation.summary}; the headers alone" if is_head else operation.summary,
@@ -172,6 +195,8 @@ def _describe(route: Route, method: str, feed: Feed | None) -> dict[str, Any]:
             **problems(errors, with_content=not is_head),
         },
     }
+    if auth is not None and not is_open:
+        described["security"] = [{name: []} for name in security_schemes(auth)]
     if method == "POST":
         body = {"application/json": {"schema": params_schema(feed)}}
         described["requestBody"] = {"required": True, "content": body}
@@ -188,9 +213,13 @@ def _operation_id(route: Route, method: str, feed: Feed | None) -> str:
     return f"{name}_{feed.name}" if feed else name
 
 
-def _possible(errors: Errors, feed: Feed | None, *, is_head: bool) -> Errors:
+def _possible(
+    errors: Errors, feed: Feed | None, auth: AuthSettings | None, *, is_head: bool
+) -> Errors:
     """Return the errors of an operation without those that cannot be: on this feed, or for HEAD."""
-    impossible = set(_NO_ROOM) if is_head else set[type[RequestError]]()
+    impossible = set(impossible_errors(auth))
+    if is_head:
+        impossible.update(_NO_ROOM)
     if feed is not None:
         impossible.add(UnknownFeed)
         if all(upstream.is_repeatable for upstream in feed.upstreams.values()):

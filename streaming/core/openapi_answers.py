@@ -6,7 +6,7 @@ An answer to HEAD has the headers of its GET and no content.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from streaming.core.errors import RequestError
+from streaming.core.errors_request import RequestError
 from streaming.core.message import NO_STORE, STREAM_HEADERS, Headers
 from streaming.core.negotiation import media_type
 from streaming.core.openapi_events import COUNT, Schema, reference
@@ -54,6 +54,7 @@ HEADERS: dict[str, Described] = {
     "Location": _header("Where the run is, relative to where it was asked for."),
     "Retry-After": _header("Seconds after which to ask again.", schema=COUNT),
     "Vary": _header("What the answer depends on beside its URL."),
+    "WWW-Authenticate": _header("That a bearer token is asked for, and what is wrong with one."),
 }
 """The headers that are described once, by their names."""
 
@@ -89,7 +90,7 @@ RESPONSES: dict[str, Described] = {
     "Ended": {"description": "The run has ended, now or before."},
     "Health": _json_response("It lives.", "Health"),
     "Readiness": _json_response("It does.", "Readiness"),
-    "Document": {"description": "The document.", "content": _json_content("Document")},
+    "Document": _json_response("The document.", "Document"),
     "Methods": {
         "description": "The methods; to a page of an admitted origin, what it may send.",
         "headers": _refer_headers("Allow"),
@@ -127,6 +128,8 @@ def _problem(errors: list[type[RequestError]]) -> Described:
     }
     if all("retry_after" in error.__dataclass_fields__ for error in errors):
         described["headers"] = _refer_headers("Retry-After")
+    elif errors[0].status == 401:
+        described["headers"] = _refer_headers("WWW-Authenticate")
     return described
 
 

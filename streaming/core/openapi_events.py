@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any, get_args
 
 from streaming.core.body import ShutdownReason
-from streaming.core.errors import UpstreamError
+from streaming.core.errors_upstream import UpstreamError
 
 Schema = dict[str, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.errors import RequestError
+from streaming.core.errors_request import RequestError
 from streaming.core.message import problem_reply
 from streaming.core.openapi_events import (
     NUMBER,
@@ -23,8 +23,13 @@ from streaming.core.openapi_events import (
     reference,
 )
 
-_FACT_SCHEMAS: dict[object, Schema] = {str: TEXT, int: {"type": "integer"}, tuple[str, ...]: WORDS}
-_SAMPLE_FACTS: dict[object, Any] = {str: "", int: 1, tuple[str, ...]: ()}
+_FACT_SCHEMAS: dict[object, Schema] = {
+    str: TEXT,
+    int: {"type": "integer"},
+    float: SECONDS,
+    tuple[str, ...]: WORDS,
+}
+_SAMPLE_FACTS: dict[object, Any] = {str: "", int: 1, float: 1.0, tuple[str, ...]: ()}
 
 
 def make_schemas(errors: Iterable[type[RequestError]]) -> dict[str, Schema]:

@@ -7,7 +7,7 @@ send a request; neither can be forged by a page.
 import ipaddress
 from collections.abc import Collection
 
-from streaming.core.errors import ForbiddenOrigin
+from streaming.core.errors_request import ForbiddenOrigin
 from streaming.core.message import Headers, Request
 
 PREFLIGHT_MAX_AGE = 600
@@ -41,17 +41,29 @@ def check_origin(request: Request, *, cors_origins: Collection[str]) -> None:
         raise ForbiddenOrigin
 
 
-def cors_headers(request: Request, *, cors_origins: Collection[str]) -> Headers:
-    """Return what lets the page of an admitted origin read the answer."""
+def cors_headers(
+    request: Request, *, cors_origins: Collection[str], with_cookies: bool = False
+) -> Headers:
+    """Return what lets the page of an admitted origin read the answer.
+
+    Args:
+        request: What is answered.
+        cors_origins: The origins that are admitted, `*` for all.
+        with_cookies: Whether a page of an origin that is named may have cookies sent.
+    """
     if not cors_origins:
         return ()
     if not is_allowed_cross_origin(request, cors_origins=cors_origins):
         return (("Vary", "Origin"),)
-    return (
+    origin = request.header("origin") or ""
+    headers: Headers = (
         ("Vary", "Origin"),
-        ("Access-Control-Allow-Origin", request.header("origin") or ""),
-        ("Access-Control-Expose-Headers", "Location, Retry-After"),
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Expose-Headers", "Location, Retry-After, WWW-Authenticate"),
     )
+    if with_cookies and origin in cors_origins:
+        headers += (("Access-Control-Allow-Credentials", "true"),)
+    return headers
 
 
 def preflight_headers(*, methods: Collection[str]) -> Headers:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from streaming.core import codec
 from streaming.core.charset import declared_charset
-from streaming.core.errors import TooLarge, Undecodable
+from streaming.core.errors_upstream import TooLarge, Undecodable
 from streaming.core.lines import LineSplitter
 from streaming.core.sse_decoder import ReceivedEvent, SseDecoder
 

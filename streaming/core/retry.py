@@ -9,7 +9,13 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from streaming.core.errors import BadStatus, ConnectFailed, Disconnected, TimedOut, UpstreamError
+from streaming.core.errors_upstream import (
+    BadStatus,
+    ConnectFailed,
+    Disconnected,
+    TimedOut,
+    UpstreamError,
+)
 
 MAX_RETRY_AFTER = 86400.0 * 365
 """Seconds; a longer `Retry-After` counts as this, which no run waits for."""

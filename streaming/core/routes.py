@@ -45,3 +45,7 @@ ROUTES = (
     Route("readyz", "/readyz", {"GET": "read_readiness"}),
     Route("openapi", "/openapi.json", {"GET": "read_openapi"}),
 )
+
+OPEN_OPERATIONS = frozenset({"read_health", "read_readiness", "preflight"})
+"""What everyone may ask for, whoever may do the rest: probes, and what browsers send by themselves.
+"""

@@ -158,6 +158,15 @@ class AuthSettings:
     ] = field(default="fanstream", repr=False)
     """The cookie that a token may come in; empty for none."""
 
+    audience: Annotated[
+        tuple[str, ...], Listing(item=Text(from_environment=True), from_environment=True)
+    ] = field(default=(), repr=False)
+    """Names of this service, one of which a token's `aud` has to hold. Without any, a token that
+    has an `aud` is meant for another and refused (RFC 7519 section 4.1.3)."""
+
+    issuer: Annotated[str, Text(from_environment=True)] = field(default="", repr=False)
+    """What a token's `iss` has to be; empty for anything."""
+
     def __post_init__(self) -> None:
         hold_to_rules(self)
         if bool(self.jwt_secret) == bool(self.jwks_url):
@@ -194,9 +203,7 @@ def check_served(settings: Settings) -> None:
     """Refuse what can be configured and this version does not do, rather than pass it over.
 
     Raises:
-        ConfigError: `[auth]`, or a log that is not in memory.
+        ConfigError: A log that is not in memory.
     """
-    if settings.auth is not None:
-        raise ConfigError("auth", "is not part of this version, which asks nobody who they are")
     if settings.log.url != "memory:":
         raise ConfigError("log.url", "expected 'memory:', as this version has no log in Redis")

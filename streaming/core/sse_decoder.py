@@ -8,7 +8,7 @@ writing side is `wire_sse`.
 
 from dataclasses import dataclass
 
-from streaming.core.errors import TooLarge, Undecodable, UpstreamError
+from streaming.core.errors_upstream import TooLarge, Undecodable, UpstreamError
 from streaming.core.lines import LineSplitter
 
 MAX_LINE_BYTES = 1_048_576

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from streaming.core.errors import ConfigError, InvalidParameter
+from streaming.core.errors import ConfigError
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.key_path import under
 from streaming.core.rule import Text
 from streaming.core.template import Template, Value, parse, to_text

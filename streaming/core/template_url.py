@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from streaming.core.errors import InvalidParameter
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.template import Template, Value, parse, to_text
 from streaming.core.url import (
     Origin,

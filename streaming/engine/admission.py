@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from streaming.core.errors import TooManyStreams, TooManyStreamsPerAddress
+from streaming.core.errors_request import TooManyStreams, TooManyStreamsPerAddress
 
 RETRY_AFTER = 2
 """Seconds that a client is told to wait where all streams are taken."""

@@ -21,6 +21,7 @@ from streaming.core.message import Reply, Request
 from streaming.engine.client_watch import Watch
 from streaming.engine.engine import Engine
 from streaming.engine.interface import Interface
+from streaming.engine.listeners import bound_listeners
 from streaming.engine.loop import make_loop
 from streaming.engine.own_stream import answer_own
 from streaming.engine.streams import StreamReply
@@ -31,7 +32,8 @@ T = TypeVar("T")
 
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that closing waits for the engine to end; its thread is a daemon and stops nobody."""
+"""Seconds that closing waits for the engine to end, beside a drain that is due or goes on; its
+thread is a daemon and stops nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ class Bridge:
                 running.loop.call_soon_threadsafe(running.stopping.set)
         atexit.unregister(self.close)
         if running is not None:
-            running.ended.wait(CLOSE_TIMEOUT)
+            drain_timeout = running.interface.engine.settings.server.drain_timeout
+            running.ended.wait(drain_timeout + CLOSE_TIMEOUT)
 
     def _forget(self) -> None:
         """Start afresh: nothing of a parent's thread lives on in a forked child."""
@@ -176,14 +179,11 @@ async def _answer(
 
 
 def _watched(reply: Reply, watch: Watch | None) -> Reply:
-    """Watch the client of a stream, where there is a way to."""
-    if isinstance(reply, StreamReply) and watch is not None:
-        try:
-            watching = watch(viewer=reply.viewer)
-        except BaseException:
-            reply.viewer.close_on_loop()
-            raise
-        reply.viewer.on_close(watching.close)
+    if isinstance(reply, StreamReply):
+        reply.watch_client(watch)
+        if watch is None:
+            send_timeout = reply.engine.settings.server.send_timeout
+            bound_listeners(os.getpid(), seconds=send_timeout)
     return reply
 
 

@@ -9,16 +9,19 @@ import logging
 import os
 import random
 import time
+import weakref
+from collections.abc import Callable
 
 import httpx
 
 from streaming.core.body import BodyLimits
-from streaming.core.errors import Draining
+from streaming.core.errors_request import Draining
 from streaming.core.key_path import under
 from streaming.core.settings import Settings, check_served
 from streaming.engine.admission import Admission
-from streaming.engine.control import follow_control
+from streaming.engine.control import Ending, follow_control, follow_ending
 from streaming.engine.runs import Runs
+from streaming.engine.tokens import Tokens, check_auth
 from streaming.engine.transport import Transport
 from streaming.engine.transport_aiohttp import AiohttpTransport
 from streaming.engine.transport_httpx import HttpxTransport
@@ -36,6 +39,9 @@ RETRY_AFTER_DRAIN = 1
 END_MARGIN = 2.0
 """Seconds of `drain_timeout` that are kept for saying the last words, after runs had their time."""
 
+IDLE_INTERVAL = 0.02
+"""Seconds between two looks at whether all streams have ended, at a drain."""
+
 
 def check_settings(settings: Settings, *, client: httpx.AsyncClient | None = None) -> None:
     """Refuse what no engine could serve, before there is one; see `Engine` for the arguments.
@@ -44,6 +50,8 @@ def check_settings(settings: Settings, *, client: httpx.AsyncClient | None = Non
         ConfigError: What this version does not do, or an upstream that could never be connected to.
     """
     check_served(settings)
+    if settings.auth is not None:
+        check_auth(settings.auth)
     transport = _make_transport(client)
     for feed in settings.feeds.values():
         for name, upstream in feed.upstreams.items():
@@ -63,6 +71,8 @@ class Engine:
         client: A client of the user's own for the upstream calls, with its own auth, proxies and
             transport; None for fanstream's own. It is not closed here.
         control: The Unix socket of a parent that says when to drain; None where there is none.
+        ending: What tells of the end of this process, which is to be drained for; None where
+            nothing does, or a parent says it.
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class Engine:
         *,
         client: httpx.AsyncClient | None = None,
         control: str | None = None,
+        ending: Ending | None = None,
     ) -> None:
         server = settings.server
         self.settings = settings
@@ -97,16 +108,21 @@ class Engine:
             log=settings.log,
             random_bytes=os.urandom,
         )
+        self.tokens = Tokens(settings.auth, outgoing=outgoing) if settings.auth else None
         self.is_draining = False
+        self._ending = ending
         self._drained = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._viewers: set[Viewer] = set()
         self._own_viewers: set[Viewer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._responses: set[object] = set()
         self.own(self.loop.create_task(self._sweep()))
         if control is not None:
             self.own(self.loop.create_task(follow_control(control, drain=self.drain)))
+        if ending is not None:
+            following = follow_ending(ending, drain=self.drain, hurry=self._hurried.set)
+            self.own(self.loop.create_task(following))
 
     def add(self, viewer: Viewer, *, is_own: bool = False) -> None:
         """Count an open stream among those that are swept and drained, until it is closed.
@@ -118,26 +134,43 @@ class Engine:
         self._viewers.add(viewer)
         if is_own:
             self._own_viewers.add(viewer)
-        self._idle.clear()
         viewer.on_close(lambda: self._remove(viewer))
 
     def _remove(self, viewer: Viewer) -> None:
         self._viewers.discard(viewer)
         self._own_viewers.discard(viewer)
-        if not self._viewers:
-            self._idle.set()
+
+    def expect_close(self, response: object) -> Callable[[], object]:
+        """Count a response whose closing goes on after its viewer's, until it is closed or dropped.
+
+        Args:
+            response: What a framework closes, and runs teardown functions at.
+
+        Returns:
+            What has to be called when that is done. From any thread, as this.
+        """
+        token = object()
+        self._responses.add(token)
+        finalizer = weakref.finalize(response, self._responses.discard, token)
+        finalizer.atexit = False
+        return finalizer
 
     def own(self, task: asyncio.Task[None]) -> None:
         """Take over a task: it is cancelled and awaited when the engine closes."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def expiry(self) -> float:
+    def expiry(self, *, until: float | None = None) -> float:
         """Return when a stream that opens now has to end, by `time.monotonic`.
 
         With jitter, so that streams which opened together do not come back together.
+
+        Args:
+            until: When the right to it ends, in seconds of Unix time; None for never.
         """
         age = self.settings.server.max_stream_age * random.uniform(0.8, 1.0)  # noqa: S311 - jitter
+        if until is not None:
+            age = min(age, until - time.time())
         return time.monotonic() + age
 
     def check_not_draining(self) -> None:
@@ -166,20 +199,44 @@ class Engine:
     async def _drain(self) -> None:
         for viewer in list(self._own_viewers):
             viewer.shut_down("drain")
-        try:
-            async with asyncio.timeout(self.settings.server.drain_timeout - END_MARGIN):
-                await self.runs.wait_idle()
-        except TimeoutError:
+        # A little less than there is: whoever ends the server has to do it in time as well.
+        latest = self.loop.time() + self.settings.server.drain_timeout - END_MARGIN / 8
+        if not await self._runs_finish(within=self.settings.server.drain_timeout - END_MARGIN):
             logger.info("drain: ending the runs that are live")
         end = self.loop.time() + END_MARGIN
         await self._end_runs(within=END_MARGIN / 2)
         for viewer in list(self._viewers):
             viewer.shut_down("drain")
+        if not await self._wait_streams(end - END_MARGIN / 4):
+            count = max(len(self._viewers), self.admission.open, len(self._responses))
+            logger.warning("drain: %d streams did not end in time", count)
+            # Cut off while there is time left for what is to be done at their ends.
+            for viewer in list(self._viewers):
+                viewer.abort()
+            await self._wait_streams(max(end - END_MARGIN / 8, min(end + END_MARGIN, latest)))
+
+    async def _runs_finish(self, *, within: float) -> bool:
+        """Wait until no run is live; say whether that came in time, and before any hurry."""
+        ends = (self.runs.wait_idle(), self._hurried.wait())
+        tasks = [asyncio.ensure_future(end) for end in ends]
         try:
-            async with asyncio.timeout_at(end):
-                await self._idle.wait()
-        except TimeoutError:
-            logger.warning("drain: %d streams did not end in time", len(self._viewers))
+            await asyncio.wait(tasks, timeout=max(0.0, within), return_when=asyncio.FIRST_COMPLETED)
+            return tasks[0].done()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _wait_streams(self, end: float) -> bool:
+        """Wait until all streams have ended, what views and frameworks do at their end included.
+
+        Args:
+            end: When it is given up, by the loop's time; False is returned then.
+        """
+        while self._viewers or self.admission.open or self._responses:
+            if self.loop.time() >= end:
+                return False
+            await asyncio.sleep(IDLE_INTERVAL)
+        return True
 
     async def _end_runs(self, *, within: float) -> None:
         """End all runs; a client of the user's may hold on to a call that is cancelled."""
@@ -190,7 +247,11 @@ class Engine:
             logger.warning("some runs did not end in time")
 
     async def aclose(self) -> None:
-        """End everything now, and close what is held."""
+        """End everything, after a drain that is due or goes on, and close what is held."""
+        if self._ending is not None and self._ending.has_begun():
+            await self.drain()
+        elif self.is_draining:
+            await self._drained.wait()
         self.is_draining = True
         self._drained.set()
         await self._end_runs(within=END_MARGIN)

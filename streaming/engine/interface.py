@@ -8,20 +8,21 @@ from dataclasses import replace
 from typing import Any
 
 from streaming.core import codec
+from streaming.core.arguments import check_no_arguments, json_arguments, query_arguments
+from streaming.core.bearer import find_token
+from streaming.core.caller import ANYONE, Caller
 from streaming.core.document import encode_state
-from streaming.core.errors import (
-    BodyTooLarge,
-    InvalidParameter,
+from streaming.core.errors_request import (
+    Forbidden,
+    MissingToken,
     NotAcceptable,
     NotRepeatable,
     RequestError,
     UnknownFeed,
     UnknownRun,
-    UnparsableBody,
-    UnsupportedMediaType,
 )
 from streaming.core.event import Event
-from streaming.core.feed import RESERVED_PARAMETERS, Feed
+from streaming.core.feed import Feed
 from streaming.core.ident import Cursor, parse_cursor
 from streaming.core.message import Headers, Reply, Request, json_reply, problem_reply
 from streaming.core.negotiation import FORMATS, choose_format, names_stream_type
@@ -32,13 +33,12 @@ from streaming.core.origin import (
     is_allowed_cross_origin,
     preflight_headers,
 )
-from streaming.core.routes import ROUTES
+from streaming.core.routes import OPEN_OPERATIONS, ROUTES
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
 from streaming.engine.streams import Place, check_reserved, open_stream, stream_headers
 
-ANONYMOUS = ""
-"""The caller of all requests, as long as nobody is asked who they are."""
+Operation = Callable[[Request, Caller], Awaitable[Reply]]
 
 
 class Interface:
@@ -47,7 +47,7 @@ class Interface:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._settings = engine.settings
-        self._openapi = codec.encode(openapi_document(self._settings.feeds))
+        self._auth = engine.settings.auth
 
     async def answer(self, operation: str, request: Request) -> Reply:
         """Answer a request; whatever is wrong with it is a problem document.
@@ -57,13 +57,33 @@ class Interface:
             request: The request.
         """
         try:
-            reply = await self._operations()[operation](request)
+            caller = ANYONE if operation in OPEN_OPERATIONS else await self._identify(request)
+            reply = await self._operations()[operation](request, caller)
         except RequestError as error:
             reply = problem_reply(error)
-        headers = cors_headers(request, cors_origins=self._settings.server.cors_origins)
+        headers = cors_headers(
+            request,
+            cors_origins=self._settings.server.cors_origins,
+            with_cookies=self._auth is not None and self._auth.cookie != "",
+        )
         return replace(reply, headers=reply.headers + headers) if headers else reply
 
-    def _operations(self) -> Mapping[str, Callable[[Request], Awaitable[Reply]]]:
+    async def _identify(self, request: Request) -> Caller:
+        """Return who asks.
+
+        Raises:
+            MissingToken, InvalidToken: It has to be said, and was not, or not rightly.
+            KeysUnavailable: Whether it was cannot be found out now.
+        """
+        if self._auth is None or self.engine.tokens is None:
+            return ANYONE
+        cors_origins = self._settings.server.cors_origins
+        token = find_token(request, cookie=self._auth.cookie, cors_origins=cors_origins)
+        if token is None:
+            raise MissingToken
+        return await self.engine.tokens.verify(token)
+
+    def _operations(self) -> Mapping[str, Operation]:
         return {
             "list_feeds": self._list_feeds,
             "read_feed": self._read_feed,
@@ -78,36 +98,38 @@ class Interface:
 
     # ------------------------------------------------------------------- feeds
 
-    async def _list_feeds(self, request: Request) -> Reply:
-        feeds = [feed.describe() for feed in self._settings.feeds.values()]
+    async def _list_feeds(self, request: Request, caller: Caller) -> Reply:
+        feeds = [feed.describe() for feed in self._feeds_of(caller).values()]
         # A page's watchdog has to know when silence is too long.
         return json_reply({"feeds": feeds, "ping_interval": self._settings.server.ping_interval})
 
-    async def _read_feed(self, request: Request) -> Reply:
-        feed = self._find_feed(request)
+    async def _read_feed(self, request: Request, caller: Caller) -> Reply:
+        feed = self._find_feed(request, caller)
         self._check_origin(request)
         check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
-        params = feed.bind(_parameters(request), typed=False)
-        return self._stream_feed(request, feed, params, format=format)
+        params = feed.bind(query_arguments(request), typed=False)
+        return self._stream_feed(request, caller, feed, params, format=format)
 
-    async def _create_run(self, request: Request) -> Reply:
-        feed = self._find_feed(request)
+    async def _create_run(self, request: Request, caller: Caller) -> Reply:
+        feed = self._find_feed(request, caller)
         self._check_origin(request)
         check_reserved(request)
-        _check_no_parameters(request)
-        params = feed.bind(self._json_object(request), typed=True)
+        check_no_arguments(request)
+        params = feed.bind(
+            json_arguments(request, max_body_bytes=self._settings.server.max_body_bytes), typed=True
+        )
         format = request.query_value("format")
         if format is not None and format not in FORMATS:
             raise NotAcceptable(FORMATS)
         accept = request.header("accept")
         if format not in (None, "json") or (format is None and names_stream_type(accept)):
             format = choose_format(format=format, accept=accept)
-            return self._stream_feed(request, feed, params, format=format)
+            return self._stream_feed(request, caller, feed, params, format=format)
         self.engine.check_not_draining()
-        run, is_joined = self._join_or_start(feed, params)
+        run, is_joined = self._join_or_start(feed, params, caller)
         if is_joined:
             run.expect_viewer()
         document = {"run": run.id, "feed": feed.name, "params": dict(params)}
@@ -116,37 +138,52 @@ class Interface:
         return json_reply(document, status=200 if is_joined else 201, headers=headers)
 
     def _stream_feed(
-        self, request: Request, feed: Feed, params: Mapping[str, Any], *, format: str
+        self,
+        request: Request,
+        caller: Caller,
+        feed: Feed,
+        params: Mapping[str, Any],
+        *,
+        format: str,
     ) -> Reply:
         cursor_text = request.last_event_id
         opening: tuple[Event, ...] = ()
         if cursor_text:
-            place = self._find_place(parse_cursor(cursor_text), feed, params)
+            place = self._find_place(parse_cursor(cursor_text), feed, params, caller)
             if place is not None and place.is_at_end:
                 return Reply(status=204, headers=(("Vary", "Accept"),))
             if place is not None:
-                return open_stream(self.engine, request, lambda: place, format=format)
+                return self._open(request, caller, lambda: place, format=format)
             _check_repeatable(feed)
             opening = (Event("reset", {"reason": "unknown"}),)
         self.engine.check_not_draining()
 
         def start() -> Place:
-            return Place(self._join_or_start(feed, params)[0], opening=opening)
+            return Place(self._join_or_start(feed, params, caller)[0], opening=opening)
 
-        return open_stream(self.engine, request, start, format=format)
+        return self._open(request, caller, start, format=format)
 
-    def _join_or_start(self, feed: Feed, params: Mapping[str, Any]) -> tuple[Run, bool]:
+    def _open(
+        self, request: Request, caller: Caller, find_place: Callable[[], Place], *, format: str
+    ) -> Reply:
+        return open_stream(self.engine, request, find_place, format=format, caller=caller)
+
+    def _join_or_start(
+        self, feed: Feed, params: Mapping[str, Any], caller: Caller
+    ) -> tuple[Run, bool]:
         """Return the run that such a request sees, and whether it was live before."""
         runs = self.engine.runs
-        live = runs.find_live(feed, params, caller=ANONYMOUS)
-        return (live, True) if live else (runs.start(feed, params, caller=ANONYMOUS), False)
+        live = runs.find_live(feed, params, caller=caller.id)
+        return (live, True) if live else (runs.start(feed, params, caller=caller.id), False)
 
     def _find_place(
-        self, cursor: Cursor | None, feed: Feed, params: Mapping[str, Any]
+        self, cursor: Cursor | None, feed: Feed, params: Mapping[str, Any], caller: Caller
     ) -> Place | None:
-        """Return the place that a cursor names, if it is one of this feed and these parameters."""
+        """Return the place that a cursor names, if it is one of what this request asks for."""
         run = self.engine.runs.find(cursor.run) if cursor else None
         if run is None or cursor is None or run.feed.name != feed.name:
+            return None
+        if not caller.may_watch(feed, started_by=run.caller):
             return None
         if codec.encode(run.params) != codec.encode(params) or cursor.n > run.log.last:
             return None
@@ -154,42 +191,47 @@ class Interface:
 
     # -------------------------------------------------------------------- runs
 
-    async def _read_run(self, request: Request) -> Reply:
+    async def _read_run(self, request: Request, caller: Caller) -> Reply:
         check_reserved(request)
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
-        run = self._find_run(request)
-        _check_no_parameters(request)
+        run = self._find_run(request, caller)
+        if not caller.may_watch(run.feed, started_by=run.caller):
+            raise Forbidden("watch this run")
+        check_no_arguments(request)
         if format == "json":
             return Reply(headers=stream_headers(format), body=encode_state(run.log))
         place = _find_place_in(run, request.last_event_id)
         if place.is_at_end:
             return Reply(status=204, headers=(("Vary", "Accept"),))
-        return open_stream(self.engine, request, lambda: place, format=format)
+        return self._open(request, caller, lambda: place, format=format)
 
-    async def _delete_run(self, request: Request) -> Reply:
+    async def _delete_run(self, request: Request, caller: Caller) -> Reply:
         self._check_origin(request)
         check_reserved(request)
-        run = self._find_run(request)
-        _check_no_parameters(request)
+        if not caller.may_stop:
+            raise Forbidden("end runs")
+        run = self._find_run(request, caller)
+        check_no_arguments(request)
         run.stop("stopped")
         await run.wait_ended()
         return Reply(status=204)
 
     # ------------------------------------------------------------ the process
 
-    async def _read_health(self, request: Request) -> Reply:
+    async def _read_health(self, request: Request, caller: Caller) -> Reply:
         return json_reply({"status": "alive"})
 
-    async def _read_readiness(self, request: Request) -> Reply:
+    async def _read_readiness(self, request: Request, caller: Caller) -> Reply:
         self.engine.check_not_draining()
         return json_reply({"status": "ready"})
 
-    async def _read_openapi(self, request: Request) -> Reply:
-        return Reply(headers=(("Content-Type", "application/json"),), body=self._openapi)
+    async def _read_openapi(self, request: Request, caller: Caller) -> Reply:
+        document = openapi_document(self._feeds_of(caller), auth=self._auth)
+        return json_reply(document)
 
-    async def _preflight(self, request: Request) -> Reply:
+    async def _preflight(self, request: Request, caller: Caller) -> Reply:
         route = next(route for route in ROUTES if route.rule == request.rule)
         headers: Headers = (("Allow", ", ".join(route.methods)),)
         origins = self._settings.server.cors_origins
@@ -199,37 +241,29 @@ class Interface:
 
     # --------------------------------------------------------------- what they share
 
-    def _find_feed(self, request: Request) -> Feed:
+    def _feeds_of(self, caller: Caller) -> Mapping[str, Feed]:
+        feeds = self._settings.feeds
+        return {name: feed for name, feed in feeds.items() if caller.may_run(name)}
+
+    def _find_feed(self, request: Request, caller: Caller) -> Feed:
         name = request.path["feed"]
+        # Before it is looked for: who may not run it does not learn whether there is one.
+        caller.check_feed(name)
         feed = self._settings.feeds.get(name)
         if feed is None:
             raise UnknownFeed(name)
         return feed
 
-    def _find_run(self, request: Request) -> Run:
+    def _find_run(self, request: Request, caller: Caller) -> Run:
         id = request.path["run"]
         run = self.engine.runs.find(id)
         if run is None:
             raise UnknownRun(id)
+        caller.check_feed(run.feed.name)
         return run
 
     def _check_origin(self, request: Request) -> None:
         check_origin(request, cors_origins=self._settings.server.cors_origins)
-
-    def _json_object(self, request: Request) -> dict[str, Any]:
-        content_type = (request.header("content-type") or "").partition(";")[0].strip().lower()
-        if content_type != "application/json":
-            raise UnsupportedMediaType
-        max_bytes = self._settings.server.max_body_bytes
-        if len(request.body) > max_bytes:
-            raise BodyTooLarge(max_bytes)
-        try:
-            document = codec.decode(request.body)
-        except ValueError as exc:
-            raise UnparsableBody("it is not JSON") from exc
-        if not isinstance(document, dict):
-            raise UnparsableBody("it is not a JSON object")
-        return document
 
 
 def _find_place_in(run: Run, cursor_text: str | None) -> Place:
@@ -251,20 +285,3 @@ def _check_repeatable(feed: Feed) -> None:
     for name, upstream in feed.upstreams.items():
         if not upstream.is_repeatable:
             raise NotRepeatable(name)
-
-
-def _parameters(request: Request) -> dict[str, str]:
-    """Return the feed's parameters of the query."""
-    parameters: dict[str, str] = {}
-    for name, value in request.query:
-        if name in RESERVED_PARAMETERS:
-            continue
-        if name in parameters:
-            raise InvalidParameter(name, "is given twice")
-        parameters[name] = value
-    return parameters
-
-
-def _check_no_parameters(request: Request) -> None:
-    for name in _parameters(request):
-        raise InvalidParameter(name, "is not known in this query")

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine,
 from typing import Any
 
 from streaming.core.entry import Data
-from streaming.core.errors import Cancelled, InternalError, UpstreamError
+from streaming.core.errors_upstream import Cancelled, InternalError, UpstreamError
 from streaming.core.event import Event
 
 logger = logging.getLogger("fanstream")

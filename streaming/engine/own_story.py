@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from streaming.core.errors import InternalError
+from streaming.core.errors_upstream import InternalError
 from streaming.core.event import Event
 
 logger = logging.getLogger("fanstream")

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 from streaming.core.body import StreamBody
-from streaming.core.errors import NotAcceptable, RequestError
+from streaming.core.errors_request import NotAcceptable, RequestError
 from streaming.core.event import Event, is_id
 from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.negotiation import choose_format
@@ -48,7 +48,6 @@ class OwnStreamReply(StreamReply):
     or task, whose context variables the generator runs with.
     """
 
-    engine: Engine
     log: StreamLog
     slot: "_Slot"
 
@@ -118,8 +117,11 @@ class OwnStreamReply(StreamReply):
         except LogClosed:
             yield from self._pieces()
         finally:
-            self.viewer.close()
-            story.close()
+            # First the view's own end, which a drain waits for as long as there is the viewer.
+            try:
+                story.close()
+            finally:
+                self.viewer.close()
 
     def _pieces(self) -> Generator[bytes, None, bool]:
         """Give what the body has to write now; return whether it has ended."""

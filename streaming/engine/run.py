@@ -16,7 +16,13 @@ from typing import Any
 
 from streaming.core.call import Call
 from streaming.core.entry import Data
-from streaming.core.errors import Cancelled, InternalError, TimedOut, TooLarge, UpstreamError
+from streaming.core.errors_upstream import (
+    Cancelled,
+    InternalError,
+    TimedOut,
+    TooLarge,
+    UpstreamError,
+)
 from streaming.core.feed import Feed
 from streaming.engine.log_memory import LogFull, MemoryLog
 from streaming.engine.upstream_call import Outgoing, UpstreamCall

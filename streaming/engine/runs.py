@@ -10,7 +10,7 @@ from typing import Any
 
 from streaming.core import codec
 from streaming.core.call import build_call
-from streaming.core.errors import LogsFull, TooManyRuns
+from streaming.core.errors_request import LogsFull, TooManyRuns
 from streaming.core.feed import Feed
 from streaming.core.ident import RUN_ID_BYTES, make_run_id
 from streaming.core.settings import LogSettings

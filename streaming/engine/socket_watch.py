@@ -1,9 +1,11 @@
-"""Notices that a WSGI client has gone, by its socket, without writing and without polling.
+"""Notices that a client has gone, by its socket, without waiting for a write that fails.
 
 The engine's selector watches a duplicate of the descriptor, so that the server may close its own
-whenever it likes and no reused number is ever watched. At the end of file one beat is written: a
+whenever it likes and no reused number is ever watched. At the end of file a beat is written: a
 client that has gone answers it with a reset; one that only closed its sending half goes on reading.
-Data instead of the end of file is a pipelined request: the watch ends, and beats tell.
+When that one leaves, nothing is heard of it until more is written, so it gets a beat each second.
+Data instead of the end of file is a request that was sent ahead: what comes behind it cannot be
+seen without taking it, and so the connection's state is looked at each second.
 """
 
 import asyncio
@@ -12,13 +14,24 @@ import socket
 import sys
 from contextlib import suppress
 
+from streaming.engine.keep_alive import bound_silence
 from streaming.engine.viewer import Viewer
 
 CONFIRM_AFTER = 0.2
-"""Seconds from the beat that is written at the end of file to the look at the connection. Each
-further look comes after twice the time: the reset of a client far away takes longer."""
+"""Seconds from a beat that is to be answered by a reset to the look at the connection. The reset of
+a client far away may take longer; it is seen before the next beat."""
 
-_TCP_CLOSE = 7  # the first byte of Linux's struct tcp_info, TCP_CLOSE
+BEAT_INTERVAL = 1.0
+"""Seconds between two beats for a client that has closed its sending half, and between two looks
+at a connection with a request that was sent ahead."""
+
+SILENCE_MARGIN = 5.0
+"""Seconds beyond `send_timeout` until the kernel gives up a client that takes nothing: the engine
+does so before, without an error of the server's, and without taking back what was sent."""
+
+# The first byte of Linux's struct tcp_info.
+_TCP_CLOSE = 7  # reset, or given up
+_TCP_CLOSE_WAIT = 8  # the client has closed its sending half at least
 
 
 class SocketWatch:
@@ -27,14 +40,18 @@ class SocketWatch:
     Args:
         fd: The descriptor of the server's socket; it is duplicated at once.
         viewer: Told when its client has gone, and given the means to break the response off.
+        send_timeout: Seconds that a write may take; a client that acknowledges nothing for
+            `SILENCE_MARGIN` longer is given up by the kernel.
     """
 
-    def __init__(self, fd: int, *, viewer: Viewer) -> None:
+    def __init__(self, fd: int, *, viewer: Viewer, send_timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._viewer = viewer
         is_blocking = os.get_blocking(fd)
         self._socket = _duplicate(fd)
+        bound_silence(self._socket, seconds=send_timeout + SILENCE_MARGIN)
         self._timer: asyncio.TimerHandle | None = None
+        self._is_at_end = False
         viewer.abort = self._abort
         self._loop.add_reader(self._socket, self._receive_readable)
         # uvloop makes what it watches non-blocking, and the two descriptors share that: a thread
@@ -60,27 +77,32 @@ class SocketWatch:
             self._viewer.receive_gone()
             return
         self._loop.remove_reader(self._socket)
-        if not data:
+        self._is_at_end = not data
+        self._look()
+
+    def _look(self) -> None:
+        state = self._state()
+        if state == _TCP_CLOSE:
+            self._viewer.receive_gone()
+        elif self._is_at_end or state == _TCP_CLOSE_WAIT:
             self._viewer.hasten_beat()
-            self._confirm_after(CONFIRM_AFTER)
+            self._timer = self._loop.call_later(CONFIRM_AFTER, self._confirm)
+        else:
+            self._timer = self._loop.call_later(BEAT_INTERVAL, self._look)
 
-    def _confirm_after(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, self._confirm, seconds)
-
-    def _confirm(self, waited: float) -> None:
-        if self._is_reset():
+    def _confirm(self) -> None:
+        if self._state() == _TCP_CLOSE:
             self._viewer.receive_gone()
         else:
-            self._confirm_after(waited * 2)
+            self._timer = self._loop.call_later(BEAT_INTERVAL - CONFIRM_AFTER, self._look)
 
-    def _is_reset(self) -> bool:
+    def _state(self) -> int | None:
         # Elsewhere the state has other numbers, or cannot be asked for: there beats tell.
         if sys.platform != "linux":
-            return False
+            return None
         if self._socket.family not in (socket.AF_INET, socket.AF_INET6):
-            return False
-        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-        return info[0] == _TCP_CLOSE
+            return None
+        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
 
     def _abort(self) -> None:
         """Break the response off: a thread that is stuck in sending comes back with an error."""

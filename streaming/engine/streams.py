@@ -1,19 +1,22 @@
 """Opening a stream: its slot, the place where it starts to read, its body and its viewer."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 
 from streaming.core.body import Body, BodyLimits, StreamBody
+from streaming.core.caller import ANYONE, Caller
 from streaming.core.document import DocumentBody
-from streaming.core.errors import InvalidParameter
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.event import Event
 from streaming.core.ident import parse_cursor
 from streaming.core.message import STREAM_HEADERS, Headers, Reply, Request
 from streaming.core.negotiation import media_type
 from streaming.core.origin import client_address
 from streaming.core.wire import WIRES
+from streaming.engine.client_watch import Watch
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
 from streaming.engine.viewer import Viewer
@@ -24,6 +27,27 @@ class StreamReply(Reply):
     """A reply whose body is a stream: the viewer that steps it, for a driver to take over."""
 
     viewer: Viewer
+    engine: Engine
+
+    def watch_client(self, watch: Watch | None) -> None:
+        """Have the viewer's client watched, where there is a way to. On the loop.
+
+        Raises:
+            OSError: It cannot be watched, for want of descriptors; the viewer is closed.
+        """
+        if watch is None:
+            return
+        try:
+            send_timeout = self.engine.settings.server.send_timeout
+            watching = watch(viewer=self.viewer, send_timeout=send_timeout)
+        except OSError as exc:
+            self.viewer.close_on_loop()
+            if exc.errno != errno.EBADF:
+                raise
+            # The server has closed the connection: its client has left already.
+            self.viewer.receive_gone()
+        else:
+            self.viewer.on_close(watching.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +71,12 @@ class Place:
 
 
 def open_stream(
-    engine: Engine, request: Request, find_place: Callable[[], Place], *, format: str
+    engine: Engine,
+    request: Request,
+    find_place: Callable[[], Place],
+    *,
+    format: str,
+    caller: Caller = ANYONE,
 ) -> Reply:
     """Open a stream for a request; for a HEAD, say only what its headers would be.
 
@@ -56,6 +85,7 @@ def open_stream(
         request: What asks for it.
         find_place: Says where to start, or starts a run; called only when there is a slot.
         format: The name of the wire.
+        caller: Who asks; the stream ends when their right to it does.
 
     Raises:
         TooManyStreams, TooManyStreamsPerAddress: A bound is reached.
@@ -71,7 +101,14 @@ def open_stream(
     except BaseException:
         release()
         raise
-    body = _make_body(engine, request, place, format=format, ping_as_event=ping_as_event)
+    expires = engine.expiry(until=caller.expires)
+    body = _make_body(
+        place,
+        limits=make_limits(engine, request),
+        format=format,
+        expires=expires,
+        ping_as_event=ping_as_event,
+    )
     if format in WIRES:
         place.run.log.keep_encoded(format)
     viewer = Viewer(body, log=place.run.log)
@@ -79,7 +116,7 @@ def open_stream(
     place.run.attach()
     viewer.on_close(place.run.detach)
     engine.add(viewer)
-    return StreamReply(headers=headers, viewer=viewer)
+    return StreamReply(headers=headers, viewer=viewer, engine=engine)
 
 
 def admit(engine: Engine, request: Request) -> Callable[[], None]:
@@ -133,24 +170,20 @@ def check_reserved(request: Request) -> None:
 
 
 def _make_body(
-    engine: Engine, request: Request, place: Place, *, format: str, ping_as_event: bool
+    place: Place, *, limits: BodyLimits, format: str, expires: float, ping_as_event: bool
 ) -> Body:
-    limits = make_limits(engine, request)
+    now = monotonic()
+    log = place.run.log
     if format == "json":
-        return DocumentBody(
-            place.run.log,
-            now=monotonic(),
-            ping_interval=limits.ping_interval,
-            expires=engine.expiry(),
-        )
+        return DocumentBody(log, now=now, ping_interval=limits.ping_interval, expires=expires)
     return StreamBody(
-        place.run.log,
+        log,
         wire=WIRES[format],
         limits=limits,
-        now=monotonic(),
+        now=now,
         after=place.after,
         last_id=place.run.id_at(place.after) if place.after else None,
         opening=place.opening,
-        expires=engine.expiry(),
+        expires=expires,
         ping_as_event=ping_as_event,
     )

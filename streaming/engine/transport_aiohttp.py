@@ -38,8 +38,8 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from streaming.core.call import Call, ConnectionOptions
-from streaming.core.errors import (
-    ConfigError,
+from streaming.core.errors import ConfigError
+from streaming.core.errors_upstream import (
     ConnectFailed,
     Disconnected,
     ProtocolBroken,

@@ -25,9 +25,9 @@ from aiohttp import ClientError, ConnectionTimeoutError
 from aiohttp.http import HttpProcessingError
 
 from streaming.core.call import Call, ConnectionOptions
-from streaming.core.errors import (
+from streaming.core.errors import ConfigError
+from streaming.core.errors_upstream import (
     BadStatus,
-    ConfigError,
     ConnectFailed,
     Disconnected,
     InternalError,

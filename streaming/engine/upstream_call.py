@@ -14,7 +14,7 @@ from typing import Any
 from streaming.core.call import MAX_REDIRECTS, Call, redirect
 from streaming.core.content_coding import ContentDecoder
 from streaming.core.entry import Data
-from streaming.core.errors import BadStatus, TimedOut, UpstreamError
+from streaming.core.errors_upstream import BadStatus, TimedOut, UpstreamError
 from streaming.core.feed import Upstream
 from streaming.core.reading import Reader, make_reader
 from streaming.core.retry import backoff_wait, is_retried, parse_retry_after

@@ -131,17 +131,26 @@ def close_when_dropped(pieces: object, viewer: Viewer) -> None:
     viewer.on_close(finalizer.detach)
 
 
-def drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
-    """Step a viewer's body in the running task, and close it at the end, however that comes."""
-    pieces = _drive(viewer)
+def drive(
+    viewer: Viewer, *, abort: Callable[[], object] | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Step a viewer's body in the running task, and close it at the end, however that comes.
+
+    Args:
+        viewer: The viewer.
+        abort: Breaks its connection off; returns False where it cannot. Then, and where there is
+            none, the task is cancelled, and the server closes the connection when the client has
+            taken what was written.
+    """
+    pieces = _drive(viewer, abort)
     close_when_dropped(pieces, viewer)
     return pieces
 
 
-async def _drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
+async def _drive(viewer: Viewer, abort: Callable[[], object] | None) -> AsyncGenerator[bytes, None]:
     waiting = _Waiting()
     viewer.set_wake(waiting.wake)
-    viewer.abort = _cancel_of_running_task()
+    viewer.abort = _abort_or_cancel(abort)
     try:
         while (step := viewer.step(time.monotonic())) is not None:
             if isinstance(step, bytes):
@@ -154,6 +163,18 @@ async def _drive(viewer: Viewer) -> AsyncGenerator[bytes, None]:
                 await waiting.wait_until(step)
     finally:
         viewer.close_on_loop()
+
+
+def _abort_or_cancel(abort: Callable[[], object] | None) -> Callable[[], object]:
+    cancel = _cancel_of_running_task()
+    if abort is None:
+        return cancel
+
+    def abort_or_cancel() -> None:
+        if abort() is False:
+            cancel()
+
+    return abort_or_cancel
 
 
 def _cancel_of_running_task() -> Callable[[], object]:

@@ -3,7 +3,7 @@
 import pytest
 
 from streaming.core.call import Call, ConnectionOptions, build_call, redirect
-from streaming.core.errors import InvalidParameter
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.feed import Upstream
 
 HERE = "https://a.example/dir/x?y=1"

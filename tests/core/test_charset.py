@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.core.charset import declared_charset
-from streaming.core.errors import Undecodable
+from streaming.core.errors_upstream import Undecodable
 
 
 @pytest.mark.parametrize(

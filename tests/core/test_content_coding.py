@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.core.content_coding import MAX_OUTPUT_BYTES, ContentDecoder
-from streaming.core.errors import Undecodable
+from streaming.core.errors_upstream import Undecodable
 
 TEXT = b"What is sent often is sent often. " * 50
 BOMB_BYTES = 64 * 1024 * 1024

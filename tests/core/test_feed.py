@@ -2,7 +2,8 @@
 
 import pytest
 
-from streaming.core.errors import ConfigError, InvalidParameter
+from streaming.core.errors import ConfigError
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.feed import RESERVED_PARAMETERS, Feed, Param, Upstream
 
 URL = "https://api.example/v1"

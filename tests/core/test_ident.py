@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import IdTooLong
+from streaming.core.errors_request import IdTooLong
 from streaming.core.event import MAX_ID_BYTES
 from streaming.core.ident import RUN_ID_BYTES, Cursor, make_run_id, parse_cursor
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.core.errors import TooLarge
+from streaming.core.errors_upstream import TooLarge
 from streaming.core.lines import LineSplitter
 
 MAX = 5

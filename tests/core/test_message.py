@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from streaming.core.errors import Draining, InvalidParameter, NotAcceptable, UnknownFeed
+from streaming.core.errors_request import Draining, InvalidParameter, NotAcceptable, UnknownFeed
 from streaming.core.message import STREAM_HEADERS, Request, json_reply, problem, problem_reply
 
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.core.errors import NotAcceptable
+from streaming.core.errors_request import NotAcceptable
 from streaming.core.negotiation import (
     FORMATS,
     MAX_ACCEPT_CHARS,

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from openapi_spec_validator import validate
 
-from streaming.core import errors
-from streaming.core.errors import RequestError
+from streaming.core import errors_request
+from streaming.core.errors_request import RequestError
 from streaming.core.feed import Feed, Param, Upstream
 from streaming.core.negotiation import FORMATS, media_type
 from streaming.core.openapi import openapi_document
 from streaming.core.routes import ROUTES
+from streaming.core.settings import AuthSettings
 
 FEEDS = {
     feed.name: feed
@@ -34,11 +35,19 @@ FEEDS = {
 }
 
 
+AUTH = AuthSettings(jwks_url="https://secret.invalid/keys", algorithms=("RS256",), cookie="c")
+
+
+def as_read(auth: AuthSettings | None = None) -> dict[str, Any]:
+    """Return the document as a client reads it."""
+    document: dict[str, Any] = json.loads(json.dumps(openapi_document(FEEDS, auth=auth)))
+    return document
+
+
 @pytest.fixture(name="document", scope="module")
 def make_document() -> dict[str, Any]:
-    """Return the document as a client reads it."""
-    document: dict[str, Any] = json.loads(json.dumps(openapi_document(FEEDS)))
-    return document
+    """Return the document of an application that asks nobody who they are."""
+    return as_read()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -65,6 +74,11 @@ def test_is_legal(document: dict[str, Any]) -> None:
 def test_is_legal_without_feeds() -> None:
     """An application without feeds has a document too."""
     validate(openapi_document({}))
+
+
+def test_is_legal_with_tokens() -> None:
+    """One that asks for tokens says so by the official schema."""
+    validate(as_read(AUTH))
 
 
 def test_feed_names_cannot_make_two_operations_one() -> None:
@@ -111,7 +125,7 @@ def test_says_nothing_of_upstreams_but_their_names(document: dict[str, Any]) -> 
         (
             "/feeds/{feed}",
             "post",
-            {200, 201, 204, 400, 403, 404, 406, 410, 413, 415, 422, 503},
+            {200, 201, 204, 400, 403, 404, 406, 408, 410, 413, 415, 422, 503},
         ),
         ("/feeds/{feed}", "options", {204}),
         ("/runs/{run}", "get", {200, 204, 400, 404, 406, 422, 503}),
@@ -139,15 +153,14 @@ def test_only_what_is_not_repeatable_is_gone(document: dict[str, Any]) -> None:
 
 
 def request_errors() -> list[type[RequestError]]:
-    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    classes = [value for value in vars(errors_request).values() if isinstance(value, type)]
     return [cls for cls in classes if issubclass(cls, RequestError) and cls is not RequestError]
 
 
 @pytest.mark.parametrize("error", request_errors(), ids=lambda error: error.__name__)
-def test_every_error_is_answered_somewhere(
-    document: dict[str, Any], error: type[RequestError]
-) -> None:
+def test_every_error_is_answered_somewhere(error: type[RequestError]) -> None:
     """Each error of a request is in an answer with its status, or is one of no operation."""
+    document = as_read(AUTH)
     reference = f'"#/components/schemas/{error.__name__}"'
     found = [
         path
@@ -213,3 +226,26 @@ def test_the_template_takes_any_parameter(document: dict[str, Any]) -> None:
     described = document["paths"]["/feeds/{feed}"]["get"]["parameters"]
     free = next(each for each in described if each.get("name") == "parameters")
     assert (free["style"], free["explode"], free["schema"]["type"]) == ("form", True, "object")
+
+
+def test_where_a_token_is_asked_for() -> None:
+    """All but the probes and preflights can answer 401, and say where a token goes."""
+    document = as_read(AUTH)
+    for path, method, operation in operations(document):
+        is_open = path in ("/healthz", "/readyz") or method == "options"
+        assert ("401" in operation["responses"]) is not is_open
+        ways = [] if is_open else [{"header": []}, {"query": []}, {"cookie": []}]
+        assert operation.get("security", []) == ways
+
+
+def test_no_token_where_nobody_is_asked() -> None:
+    """Without `[auth]` there is not a word of tokens, nor of keys where there is one secret."""
+    assert "401" not in json.dumps(as_read())
+    assert "securitySchemes" not in as_read()["components"]
+    assert "KeysUnavailable" not in json.dumps(as_read(AuthSettings(jwt_secret="x")))
+
+
+def test_a_token_in_no_cookie() -> None:
+    """Where no cookie may carry a token, none is described."""
+    schemes = as_read(AuthSettings(jwt_secret="x", cookie=""))["components"]["securitySchemes"]
+    assert schemes.keys() == {"header", "query"}

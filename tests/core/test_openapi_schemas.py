@@ -7,7 +7,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from streaming.core import codec
-from streaming.core.errors import BodyTooLarge, NotAcceptable, RequestError, TooManyRuns
+from streaming.core.errors_request import BodyTooLarge, NotAcceptable, RequestError, TooManyRuns
 from streaming.core.feed import Feed, Param, Upstream
 from streaming.core.message import problem_reply
 from streaming.core.openapi import openapi_document

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import ForbiddenOrigin
+from streaming.core.errors_request import ForbiddenOrigin
 from streaming.core.message import Request
 from streaming.core.origin import (
     check_origin,
@@ -163,6 +163,14 @@ def test_cors_of_every_origin() -> None:
     named = cors_headers(request(origin="https://any.example"), cors_origins=("*",))
     assert ("Access-Control-Allow-Origin", "https://any.example") in named
     assert cors_headers(request(), cors_origins=("*",)) == (("Vary", "Origin"),)
+
+
+def test_cookies_from_a_page_whose_origin_is_named() -> None:
+    """A page may have cookies sent where its origin is named; `*` names nobody."""
+    allowed = ("Access-Control-Allow-Credentials", "true")
+    asked = request(origin=ALLOWED[0])
+    assert allowed in cors_headers(asked, cors_origins=ALLOWED, with_cookies=True)
+    assert allowed not in cors_headers(asked, cors_origins=("*",), with_cookies=True)
 
 
 def test_is_allowed_cross_origin() -> None:

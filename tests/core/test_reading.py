@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import TooLarge, Undecodable, UpstreamError
+from streaming.core.errors_upstream import TooLarge, Undecodable, UpstreamError
 from streaming.core.reading import Reader, make_reader
 
 MAX_PIECE = 20

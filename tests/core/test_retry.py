@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import (
+from streaming.core.errors_upstream import (
     BadStatus,
     Cancelled,
     CircuitOpen,

@@ -87,7 +87,6 @@ def test_nothing_configured_is_the_defaults():
 @pytest.mark.parametrize(
     ("settings", "path"),
     [
-        (Settings(auth=AuthSettings(jwt_secret="x")), "auth"),
         (Settings(log=LogSettings(url="rediss://redis")), "log.url"),
     ],
 )

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streaming.core.errors import FanstreamError, TooLarge, Undecodable
+from streaming.core.errors import FanstreamError
+from streaming.core.errors_upstream import TooLarge, Undecodable
 from streaming.core.sse_decoder import MAX_LINE_BYTES, ReceivedEvent, SseDecoder
 
 VECTORS = json.loads(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import ConfigError, InvalidParameter
+from streaming.core.errors import ConfigError
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.template_header import parse_headers, render_header
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming.core.errors import InvalidParameter
+from streaming.core.errors_request import InvalidParameter
 from streaming.core.template_url import parse_url_template
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))

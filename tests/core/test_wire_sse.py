@@ -139,6 +139,20 @@ def test_httpx_sse_makes_no_event_of_preamble_and_beats() -> None:
     ]
 
 
+@given(
+    sent=st.lists(st.builds(Event, names, json_values, id=ids), max_size=5), size=st.integers(1, 9)
+)
+@settings(deadline=None)
+def test_httpx_sse_reads_what_was_sent(sent: list[Event], size: int) -> None:
+    """A reader that is not ours sees the same names, values and ids, wherever the bytes are cut."""
+    data = b"".join(map(encode, sent))
+    pieces = (data[start : start + size] for start in range(0, len(data), size))
+    response = httpx.Response(200, headers={"Content-Type": wire.content_type}, content=pieces)
+    assert [(sse.event, sse.data, sse.id) for sse in EventSource(response).iter_sse()] == [
+        (event.name, event.payload.decode(), event.id) for event in sent
+    ]
+
+
 def test_beat_as_event_is_a_ping() -> None:
     """A beat that was asked for as an event reaches the page, and leaves the id standing."""
     decoder = SseDecoder(last_event_id="r-1")

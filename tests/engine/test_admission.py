@@ -2,7 +2,7 @@
 
 import pytest
 
-from streaming.core.errors import TooManyStreams, TooManyStreamsPerAddress
+from streaming.core.errors_request import TooManyStreams, TooManyStreamsPerAddress
 from streaming.engine.admission import Admission
 
 

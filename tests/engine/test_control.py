@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from streaming.core.feed import Feed, Upstream
-from streaming.core.settings import Settings
-from streaming.engine.control import follow_control
+from streaming.core.settings import ServerSettings, Settings
+from streaming.engine.control import Ending, follow_control
 from streaming.engine.engine import Engine
-from tests.fan_out import PATIENCE, done, start
+from tests.fan_out import PATIENCE, done, start, until
 from tests.upstreams import Upstreams
 
 
@@ -118,3 +118,83 @@ async def test_an_engine_that_is_closed_leaves_its_parent(path: str) -> None:
         engine = Engine(Settings(), control=path)
         await parent.engine
         await engine.aclose()
+
+
+# ------------------------------------------------------------ the end of this very process
+
+
+class Process:
+    """One whose end begins when a test says so."""
+
+    def __init__(self) -> None:
+        self.is_ending = False
+        self.ending = Ending(lambda: self.is_ending)
+
+
+async def test_an_engine_drains_when_its_process_ends(upstreams: Upstreams) -> None:
+    """Its live runs may finish; before that nothing was refused."""
+    feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/json?delay=0.2")})
+    process = Process()
+    engine = Engine(Settings(feeds={"it": feed}), ending=process.ending)
+    run = start(engine.runs, feed)
+    assert not engine.is_draining
+    process.is_ending = True
+    async with asyncio.timeout(PATIENCE):
+        await run.wait_ended()
+        assert engine.is_draining
+        await engine.drain()
+    assert done(run.log)["reason"] == "finished"
+    await engine.aclose()
+
+
+async def test_a_hurried_drain_waits_for_no_run(upstreams: Upstreams) -> None:
+    """Whenever the word to hurry comes; the last words are said all the same."""
+    feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/never")})
+    process = Process()
+    server = ServerSettings(drain_timeout=600.0)
+    engine = Engine(Settings(server=server, feeds={"it": feed}), ending=process.ending)
+    run = start(engine.runs, feed)
+    process.is_ending = True
+    async with asyncio.timeout(PATIENCE):
+        await until(lambda: engine.is_draining)
+        process.ending.hurry()
+        await engine.drain()
+    assert done(run.log)["reason"] == "shutdown"
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_closing_lets_a_drain_finish_that_is_due(
+    upstreams: Upstreams, has_begun: bool
+) -> None:
+    """A process may be done with its requests before anybody has looked at its end."""
+    feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/json?delay=0.2")})
+    process = Process()
+    engine = Engine(Settings(feeds={"it": feed}), ending=process.ending)
+    run = start(engine.runs, feed)
+    await upstreams.wait_calls("/json")
+    process.is_ending = has_begun
+    async with asyncio.timeout(PATIENCE):
+        await engine.aclose()
+    # Closed without that, it ends everything at once.
+    assert done(run.log)["reason"] == ("finished" if has_begun else "shutdown")
+
+
+async def test_a_drain_waits_for_what_is_done_after_a_body(upstreams: Upstreams) -> None:
+    """A response counts until it is closed, and no longer than it is there."""
+
+    class Response:
+        pass
+
+    engine = Engine(Settings())
+    held, dropped = Response(), Response()
+    close = engine.expect_close(held)
+    engine.expect_close(dropped)
+    del dropped
+    draining = asyncio.create_task(engine.drain())
+    await asyncio.sleep(0.1)
+    assert not draining.done()
+    close()
+    async with asyncio.timeout(PATIENCE):
+        await draining
+    await engine.aclose()

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 import pytest
 
-from streaming.core.errors import Draining
+from streaming.core.errors_request import Draining
 from streaming.core.feed import Feed, Upstream
 from streaming.core.message import Request
 from streaming.core.settings import Settings
@@ -93,17 +94,23 @@ async def test_a_stream_of_ones_own_is_told_at_once(upstreams: Upstreams) -> Non
 async def test_a_client_that_takes_nothing_holds_up_nobody(
     upstreams: Upstreams, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The drain is over after its time, and says how many streams are left."""
+    """The drain is over after its time, says how many streams were left, and has cut them off."""
     monkeypatch.setattr(engine_module, "END_MARGIN", 0.2)
+
+    async def take_one(pieces: AsyncGenerator[bytes, None]) -> None:
+        await anext(pieces)
+        await asyncio.Event().wait()
+
     async with engine_of(drain_timeout=0.4) as engine:
         run = start(engine.runs, the_feed(upstreams, "/never"))
         reply = open_stream(engine, GET, lambda: Place(run), format="sse")
         assert isinstance(reply, StreamReply)
         pieces = drive(reply.viewer)
-        await anext(pieces)
+        taking = asyncio.create_task(take_one(pieces))
         async with asyncio.timeout(PATIENCE):
             await engine.drain()
         assert "1 streams did not end in time" in caplog.text
+        assert taking.cancelled()
         await pieces.aclose()
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streaming
-from streaming.core.errors import BadStatus
+from streaming.core.errors_upstream import BadStatus
 from streaming.core.event import Event
 from streaming.engine.merge import MAX_WAITING_EVENTS, _Merging, merge
 from tests.fan_out import PATIENCE, until

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streaming.core.call import Call, ConnectionOptions
-from streaming.core.errors import ConnectFailed, Disconnected
+from streaming.core.errors_upstream import ConnectFailed, Disconnected
 from streaming.core.feed import Feed, Upstream
 from tests.fan_out import Said, free_slots, make_runs, said, start
 from tests.fan_out import outgoing as carrying

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from streaming.core.errors import InvalidParameter, LogsFull, TooManyRuns
+from streaming.core.errors_request import InvalidParameter, LogsFull, TooManyRuns
 from streaming.core.feed import Feed, Param, Upstream
 from streaming.engine.runs import Runs
 from tests.fan_out import detached, done, ended, running, start, until

@@ -23,6 +23,7 @@ from streaming.engine.socket_watch import SocketWatch
 from streaming.engine.viewer import Viewer
 from tests.fan_out import PATIENCE, descriptors, until
 
+SEND_TIMEOUT = 30.0
 LIMITS = BodyLimits(retry_ms=1, ping_interval=60.0, max_lag_events=1000, max_lag_bytes=1 << 30)
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere beats tell")
@@ -52,7 +53,9 @@ class Connection:
         self.log = MemoryLog("run", budget=budget, max_events=1000, max_bytes=1 << 30)
         body = StreamBody(self.log, wire=WIRES["ndjson"], limits=LIMITS, now=time.monotonic())
         self.viewer = Viewer(body, log=self.log)
-        self.watch = SocketWatch(self.server.fileno(), viewer=self.viewer)
+        self.watch = SocketWatch(
+            self.server.fileno(), viewer=self.viewer, send_timeout=SEND_TIMEOUT
+        )
         self.viewer.on_close(self.watch.close)
         return self
 
@@ -127,6 +130,36 @@ async def test_a_client_far_away_is_noticed_too(
     await within_patience(serving)
 
 
+async def test_a_client_that_reads_on_is_noticed_when_it_leaves(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Having closed its sending half it says nothing more, but beats are written to it."""
+    monkeypatch.setattr(socket_watch, "CONFIRM_AFTER", 0.01)
+    monkeypatch.setattr(socket_watch, "BEAT_INTERVAL", 0.05)
+    serving = connection.watched().serve()
+    connection.client.shutdown(socket.SHUT_WR)
+    heard = b""
+    while heard.count(b"ping") < 3:
+        heard += await connection.heard()
+    connection.client.close()
+    await within_patience(serving)
+
+
+@linux_only
+async def test_a_client_that_sent_a_request_ahead_is_noticed_when_it_leaves(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of file is behind bytes that are the server's to read."""
+    monkeypatch.setattr(socket_watch, "BEAT_INTERVAL", 0.05)
+    monkeypatch.setattr(socket_watch, "CONFIRM_AFTER", 0.01)
+    serving = connection.watched().serve()
+    connection.client.sendall(b"GET / HTTP/1.1\r\n")
+    await connection.heard()
+    await until(lambda: not connection.is_watched)
+    connection.client.close()
+    await within_patience(serving)
+
+
 # ---------------------------------------------------------------------- not gone
 
 
@@ -148,7 +181,7 @@ async def test_a_client_that_closes_its_sending_half_reads_on(
     stream.close()
 
 
-async def test_a_request_that_is_sent_ahead_ends_the_watch(connection: Connection) -> None:
+async def test_a_request_that_is_sent_ahead_is_left_to_the_server(connection: Connection) -> None:
     """It is not read, and the loop does not turn in circles over it."""
     connection.watched()
     connection.client.sendall(b"GET / HTTP/1.1\r\n")
@@ -156,6 +189,20 @@ async def test_a_request_that_is_sent_ahead_ends_the_watch(connection: Connectio
     assert connection.viewer.step(time.monotonic())
     assert connection.server.recv(3, socket.MSG_PEEK) == b"GET"
     connection.viewer.close_on_loop()
+
+
+async def test_a_request_that_is_sent_ahead_ends_nothing(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client is looked at again and again, and neither taken for gone nor sent beats."""
+    monkeypatch.setattr(socket_watch, "BEAT_INTERVAL", 0.01)
+    serving = connection.watched().serve()
+    connection.client.sendall(b"GET / HTTP/1.1\r\n")
+    await connection.heard()
+    await asyncio.sleep(0.1)
+    connection.log.append("done", {})
+    assert b"ping" not in await connection.heard()
+    await within_patience(serving)
 
 
 async def test_the_end_is_seen_once(connection: Connection) -> None:
@@ -251,7 +298,7 @@ async def test_what_is_no_socket_cannot_be_watched(
     number = make()
     before = descriptors()
     with pytest.raises(OSError):  # noqa: PT011 - which one is the system's to say
-        SocketWatch(number, viewer=connection.viewer)
+        SocketWatch(number, viewer=connection.viewer, send_timeout=SEND_TIMEOUT)
     assert descriptors() == before
     connection.viewer.close_on_loop()
     if number >= 0:

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from streaming.core.errors import (
+from streaming.core.errors_request import (
     InvalidParameter,
     RequestError,
     TooManyRuns,

@@ -11,7 +11,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from streaming.core.errors import ConnectFailed, Disconnected, ProtocolBroken, TimedOut
+from streaming.core.errors_upstream import ConnectFailed, Disconnected, ProtocolBroken, TimedOut
 from streaming.engine.transport import MAX_READ_BYTES, Transport
 from streaming.engine.transport_aiohttp import AiohttpTransport
 from streaming.engine.transport_httpx import HttpxTransport

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from streaming.core.call import ConnectionOptions
-from streaming.core.errors import ConfigError, ConnectFailed, Disconnected, TimedOut
+from streaming.core.errors import ConfigError
+from streaming.core.errors_upstream import ConnectFailed, Disconnected, TimedOut
 from streaming.engine.transport_aiohttp import AiohttpTransport
 from tests.scripted_upstream import OK, a_call, fetch, opened, say, serving
 from tests.upstreams import Upstreams, closed_port

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from streaming.core.call import ConnectionOptions
-from streaming.core.errors import (
+from streaming.core.errors import ConfigError
+from streaming.core.errors_upstream import (
     BadStatus,
-    ConfigError,
     ConnectFailed,
     Disconnected,
     InternalError,
