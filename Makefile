@@ -13,7 +13,7 @@ UV := uv==0.13.8
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format soak bench lock wheel clean
+.PHONY: help setup run test lint format soak bench servers lock wheel clean
 
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ soak: setup  ## the long tests, under load
 bench: setup  ## measure, and print the figures; ONLY=delays for one benchmark
 	$(BIN)/python -m benchmarks $(ONLY)
 
+servers: setup  ## try all servers, and write the table of docs/servers.md
+	$(BIN)/python -m tests.servers
+
 # Hashes of every file of a release, as the public registry has them: local folders and further
 # indexes are left out. One file for all supported Pythons; markers tell them apart.
 lock:  ## pin everything anew
@@ -65,7 +68,7 @@ wheel: setup  ## build dist/ anew: the source archive, and the wheel from it
 	$(BIN)/python -m build --no-isolation
 
 clean:  ## remove all that is built
-	rm -rf .venv .venv-lock build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lock .venv-newer build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 define check-python

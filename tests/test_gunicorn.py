@@ -1,0 +1,265 @@
+"""gunicorn's own command: by its configuration here, streams end in order with their worker."""
+
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from uuid import uuid4
+
+import pytest
+
+from streaming import gunicorn_conf
+from streaming.engine.control import CONTROL_VARIABLE, find_ending
+from streaming.gunicorn_hooks import post_fork, post_worker_init, worker_int
+from tests.serving import ROOT, Served, free_port, run_command, serving_command
+from tests.upstreams import UpstreamsThread
+from tests.viewing import Viewer, ask, eventually, watching
+
+NOTED = ROOT / "tests" / "noted"
+DRAIN_TIMEOUT = 2.5
+
+CONFIG = f"""
+[server]
+drain_timeout = {DRAIN_TIMEOUT}
+max_streams = 20
+
+[feeds.held.params.key]
+[feeds.held.upstreams.a]
+url = "${{UPSTREAMS}}/held/{{key}}"
+
+[feeds.detached]
+on_disconnect = "detach"
+[feeds.detached.params.key]
+[feeds.detached.upstreams.a]
+url = "${{UPSTREAMS}}/held/{{key}}"
+"""
+
+WORKERS = {
+    "gthread": ("app_flask:app",),
+    "gevent": ("--worker-class", "gevent", "app_flask:app"),
+    "asgi": ("--worker-class", "asgi", "app_quart:app"),
+}
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("gunicorn") is None and "CI" not in os.environ,
+    reason="gunicorn is not installed",
+)
+
+
+@pytest.fixture(scope="module")
+def upstreams() -> Iterator[UpstreamsThread]:
+    with UpstreamsThread() as running:
+        yield running
+
+
+@pytest.fixture(params=list(WORKERS))
+def worker(request) -> str:
+    is_missing = request.param == "gevent" and importlib.util.find_spec("gevent") is None
+    if is_missing and "CI" not in os.environ:
+        pytest.skip("gevent is not installed")
+    return request.param
+
+
+@pytest.fixture
+def key() -> str:
+    return uuid4().hex
+
+
+@contextmanager
+def gunicorn(
+    worker: str,
+    upstreams: UpstreamsThread,
+    folder: Path,
+    *,
+    options: Sequence[str] = (),
+    config: str = CONFIG,
+) -> Iterator[Served]:
+    """Run gunicorn's own command, with this repository's configuration of it."""
+    port = free_port()
+    (folder / "feeds.toml").write_text(config)
+    (folder / "notes").touch()
+    env = {
+        "UPSTREAMS": upstreams.base_url,
+        "FANSTREAM_CONFIG": str(folder / "feeds.toml"),
+        "NOTES": str(folder / "notes"),
+    }
+    command = ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "--no-control-socket"]
+    command += ["--bind", f"127.0.0.1:{port}", *options, *WORKERS[worker]]
+    with serving_command(*command, port=port, folder=folder, env=env, cwd=NOTED) as served:
+        yield served
+
+
+def notes(folder: Path) -> Counter[str]:
+    return Counter((folder / "notes").read_text().split())
+
+
+def open_streams(stack: ExitStack, served: Served, paths: Sequence[str]) -> list[Viewer]:
+    """Open a stream for each path, and read its first event."""
+    viewers = [stack.enter_context(watching(served.base_url, path)) for path in paths]
+    for viewer in viewers:
+        next(viewer)
+    return viewers
+
+
+def last_words(viewers: list[Viewer]) -> list[tuple[str, str]]:
+    """Read all streams to their ends; say the last event of each, and its reason."""
+    ends = [viewer.rest()[-1] for viewer in viewers]
+    return [(end.event, end.data["reason"]) for end in ends]
+
+
+def test_streams_end_in_order_at_a_signal(worker, upstreams, tmp_path):
+    """Ten of them, on time: last words, ends of bodies, of calls, of views and of requests."""
+    held = [f"/feeds/held?key={uuid4().hex}" for _ in range(6)]
+    with gunicorn(worker, upstreams, tmp_path) as served, ExitStack() as stack:
+        viewers = open_streams(stack, served, [*held, "/plain", "/plain", "/async", "/async"])
+        told = time.monotonic()
+        served.signal()
+        ends = Counter(last_words(viewers))
+        assert served.wait() == 0
+        assert time.monotonic() - told < DRAIN_TIMEOUT + 2
+    assert ends == {("done", "shutdown"): 6, ("shutdown", "drain"): 4}
+    noted = notes(tmp_path)
+    assert (noted["plain"], noted["async"]) == (2, 2)
+    # Once for each request, the first being that for which the start waits; in Flask the views'
+    # are torn down after their bodies as well.
+    assert noted["request"] == (11 if worker == "asgi" else 15)
+    upstreams.wait_idle()
+    assert "Traceback" not in served.log()
+
+
+def test_a_run_may_finish_while_its_worker_ends(worker, upstreams, key, tmp_path):
+    """Also one that nobody views, in the time that a drain has."""
+    with gunicorn(worker, upstreams, tmp_path) as served, ExitStack() as stack:
+        ask(served.base_url, "/feeds/detached", method="POST", json={"key": key})
+        upstreams.wait_calls(f"/held/{key}")
+        viewers = open_streams(stack, served, ["/async"])
+        served.signal()
+        assert last_words(viewers) == [("shutdown", "drain")]
+        # The last request has ended: nothing but the run keeps the worker.
+        eventually(lambda: notes(tmp_path)["async"])
+        ask(upstreams.base_url, f"/release/{key}")
+        assert served.wait() == 0
+    assert "feed=detached" in served.log()
+    assert "reason=finished ok=1" in served.log()
+
+
+@pytest.mark.parametrize("worker", ["gthread", "asgi"])
+def test_ctrl_c_after_a_signal_ends_at_once(worker, upstreams, key, tmp_path):
+    """Long before the time that streams have; gunicorn itself allows 2 s for it."""
+    config = CONFIG.replace(f"drain_timeout = {DRAIN_TIMEOUT}", "drain_timeout = 60.0")
+    with gunicorn(worker, upstreams, tmp_path, config=config) as served, ExitStack() as stack:
+        held = open_streams(stack, served, [f"/feeds/held?key={key}"])
+        own = open_streams(stack, served, ["/async"])
+        served.signal()
+        # So that the second does not come before the first was heeded.
+        assert last_words(own) == [("shutdown", "drain")]
+        told = time.monotonic()
+        served.signal(signal.SIGINT)
+        if worker != "asgi":  # which then cuts connections off before anybody is asked
+            assert last_words(held) == [("done", "shutdown")]
+        assert served.wait() == 0
+    assert time.monotonic() - told < 10
+    upstreams.wait_idle()
+
+
+def test_a_worker_that_is_replaced_says_the_last_words(worker, upstreams, tmp_path):
+    """At `max_requests` its streams end in order, and the next worker serves."""
+    options = ["--max-requests", "5"]
+    held = [f"/feeds/held?key={uuid4().hex}" for _ in range(2)]
+    with gunicorn(worker, upstreams, tmp_path, options=options) as served, ExitStack() as stack:
+        before = ask(served.base_url, "/pid").text
+        viewers = open_streams(stack, served, [*held, "/async"])
+        for _ in range(3):
+            # The worker that ends takes no more; what has come meanwhile waits for the next.
+            ask(served.base_url, "/healthz")
+        ends = Counter(last_words(viewers))
+        eventually(lambda: ask(served.base_url, "/pid").text != before)
+    assert ends == {("done", "shutdown"): 2, ("shutdown", "drain"): 1}
+    assert notes(tmp_path)["async"] == 1
+
+
+@pytest.mark.parametrize("worker", ["gthread", "asgi"])
+def test_a_reload_hands_over(worker, upstreams, key, tmp_path):
+    """At SIGHUP another worker serves at once, while the streams of the old one end in order."""
+    with gunicorn(worker, upstreams, tmp_path) as served, ExitStack() as stack:
+        before = ask(served.base_url, "/pid").text
+        viewers = open_streams(stack, served, [f"/feeds/held?key={key}", "/async"])
+        served.signal(signal.SIGHUP)
+        assert last_words(viewers[1:]) == [("shutdown", "drain")]
+        eventually(lambda: ask(served.base_url, "/pid").text != before)
+        assert last_words(viewers[:1]) == [("done", "shutdown")]
+        assert served.process.poll() is None
+
+
+def test_threads_bound_the_streams(upstreams, tmp_path):
+    """The application knows the worker's threads without being told: of nine, one is a stream's."""
+    options = ["--threads", "9"]
+    with gunicorn("gthread", upstreams, tmp_path, options=options) as served, ExitStack() as stack:
+        open_streams(stack, served, ["/async"])
+        refused = ask(served.base_url, "/async")
+    assert (refused.status_code, refused.json()["max_streams"]) == (503, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--workers", "2"], "memory:"),
+        (["--worker-class", "sync", "--threads", "1"], "sync"),
+    ],
+)
+def test_what_could_not_serve_does_not_start(options, reason, tmp_path):
+    """A sentence, no traceback, and the status of a wrong command."""
+    command = ["-m", "gunicorn", "-c", "python:streaming.gunicorn_conf", *options]
+    ended = run_command(*command, "--bind", f"127.0.0.1:{free_port()}", "app_flask:app")
+    assert (ended.returncode, reason in ended.stderr) == (2, True)
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_mistake_in_the_feeds_is_a_sentence(tmp_path):
+    """As where `fanstream serve` reads them."""
+    (tmp_path / "feeds.toml").write_text("[feeds.one]\nlinger = 'long'")
+    env = {"FANSTREAM_CONFIG": str(tmp_path / "feeds.toml")}
+    ended = run_command("-m", "gunicorn", "--check-config", "app_flask:app", env=env)
+    assert (ended.returncode, "feeds.one.linger" in ended.stderr) == (2, True)
+    assert "Traceback" not in ended.stderr
+
+
+def test_too_short_a_time_warns(upstreams, tmp_path):
+    """An option that goes before the configuration may cut streams off; it is taken, and said."""
+    options = ["--graceful-timeout", "1"]
+    with gunicorn("gthread", upstreams, tmp_path, options=options) as served:
+        assert "warning: graceful_timeout is 1 s" in served.log()
+
+
+def test_a_parent_goes_before(monkeypatch):
+    """Under `fanstream serve` it is the parent alone that says when to drain."""
+    monkeypatch.setenv(CONTROL_VARIABLE, "/nowhere")
+    worker = SimpleNamespace(alive=False, cfg=SimpleNamespace(worker_class_str="gevent"))
+    post_fork(None, worker)
+    worker_int(worker)
+    assert find_ending() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others lack the option")
+def test_the_asgi_workers_clients_may_vanish():
+    """It gives no connection away, but those that are accepted inherit what is set before."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sockets = [SimpleNamespace(sock=listening)]
+        post_worker_init(
+            SimpleNamespace(cfg=SimpleNamespace(worker_class_str="asgi"), sockets=sockets)
+        )
+        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+
+
+def test_each_setting_is_one_of_gunicorns():
+    """What the configuration says has its effect, and nothing is set by accident."""
+    gunicorn_config = pytest.importorskip("gunicorn.config")
+    known = gunicorn_config.make_settings().keys() & vars(gunicorn_conf).keys()
+    assert known == set(gunicorn_conf.__all__)
