@@ -1,4 +1,4 @@
-"""Run the benchmarks, all or those that are named: `python -m benchmarks [delays] [transport]`.
+"""Run the benchmarks, all or the named: `python -m benchmarks [deaf] [delays] [transport]`.
 
 Each is a module of this folder that can be run alone too, and runs in a process of its own, so that
 none finds what another has left behind. The status is 1 where one has failed or missed a bound.
@@ -7,7 +7,7 @@ none finds what another has left behind. The status is 1 where one has failed or
 import subprocess
 import sys
 
-SUITES = ("delays", "transport")
+SUITES = ("deaf", "delays", "transport")
 
 
 def main() -> int:
