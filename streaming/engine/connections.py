@@ -4,21 +4,17 @@ For servers that show an application neither socket nor transport: who takes not
 be kept, with what waits for it, until it leaves by itself. Used on the engine's loop.
 """
 
-import os
 import socket
-import stat
-import sys
 import time
 from contextlib import suppress
-from pathlib import Path
+
+from streaming.engine.open_sockets import duplicate, tcp_sockets
 
 LOOK_INTERVAL = 1.0
 """Seconds for which it is remembered which connection has which descriptor. As many as the engine
 has from one look for those who take nothing to the next: all of them are found by one search."""
 
 Address = tuple[str, int]
-
-_DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 
 
 class Connections:
@@ -42,8 +38,7 @@ class Connections:
         fd = self._descriptors.get((peer, local))
         if fd is None:
             return False
-        # Of its own, so that nobody else's takes its place between the look and the end.
-        with suppress(OSError), socket.socket(fileno=os.dup(fd)) as sock:
+        with suppress(OSError), duplicate(fd) as sock:
             if _addresses(sock) == (peer, local):
                 sock.shutdown(socket.SHUT_RDWR)
                 return True
@@ -51,25 +46,12 @@ class Connections:
 
     def _look(self) -> None:
         self._descriptors.clear()
-        for path in list(_DESCRIPTORS.iterdir()):
-            # What is no connection has no peer, and some are closed meanwhile.
-            with suppress(OSError):
-                fd = int(path.name)
-                if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                    self._descriptors[_addresses_of(fd)] = fd
-
-
-def _addresses_of(fd: int) -> tuple[Address, Address]:
-    sock = socket.socket(fileno=fd)
-    try:
-        return _addresses(sock)
-    finally:
-        sock.detach()
+        for fd, sock in tcp_sockets():
+            with suppress(OSError):  # it listens, or has just been closed by its client
+                self._descriptors[_addresses(sock)] = fd
 
 
 def _addresses(sock: socket.socket) -> tuple[Address, Address]:
-    if sock.family not in (socket.AF_INET, socket.AF_INET6):
-        raise OSError("it has no address of this kind")
     # With IPv6 two more members follow.
     peer, local = sock.getpeername()[:2], sock.getsockname()[:2]
     return peer, local
