@@ -17,7 +17,7 @@ import click
 
 from streaming.config import load
 from streaming.core.errors import ConfigError
-from streaming.gunicorn_hooks import post_fork, post_worker_init, worker_int
+from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
 from streaming.servers import GRACE, KEPT_ALIVE, MAX_REQUEST_LINE, THREADS_BESIDE_STREAMS
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
     "loglevel",
     "on_starting",
     "post_fork",
-    "post_worker_init",
+    "pre_fork",
     "threads",
     "timeout",
     "worker_class",

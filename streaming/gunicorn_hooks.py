@@ -1,6 +1,6 @@
 """gunicorn's hooks for applications that stream, in a configuration of one's own.
 
-    from streaming.gunicorn_hooks import post_fork, post_worker_init, worker_int
+    from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
 
 gunicorn tells nobody that a worker ends, but each keeps in `alive` whether it does: at SIGTERM, at
 its `max_requests` and at a reload. The engines of the worker look at that, and drain (DESIGN
@@ -21,6 +21,24 @@ UNANSWERED_TIMEOUT = 30.0
 other workers' are given up by `send_timeout`, which is not known before the application is."""
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Bound what clients can keep a worker waiting with.
+
+    Called before there is the worker's process: a client that comes while the application is being
+    loaded is bounded as well.
+
+    Args:
+        server: gunicorn's arbiter.
+        worker: The worker that is to be forked.
+    """
+    if worker.cfg.worker_class_str == "gthread":
+        bound_waiting(worker)
+    if worker.cfg.worker_class_str == "asgi":
+        # It gives its applications no socket; what is set on those that listen is inherited.
+        for listener in worker.sockets:
+            bound_silence(listener.sock, seconds=UNANSWERED_TIMEOUT)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Have this worker's streams end when it does, and bound them by its threads.
 
@@ -34,20 +52,6 @@ def post_fork(server: Any, worker: Any) -> None:
         set_ending(Ending(lambda: not worker.alive))
     if worker.cfg.worker_class_str == "gthread":
         os.environ.setdefault(THREADS_VARIABLE, str(worker.cfg.threads))
-
-
-def post_worker_init(worker: Any) -> None:
-    """Bound what clients can keep a worker waiting with.
-
-    Args:
-        worker: The worker, before its first request.
-    """
-    if worker.cfg.worker_class_str == "gthread":
-        bound_waiting(worker)
-    if worker.cfg.worker_class_str == "asgi":
-        # It gives its applications no socket; what is set on those that listen is inherited.
-        for listener in worker.sockets:
-            bound_silence(listener.sock, seconds=UNANSWERED_TIMEOUT)
 
 
 def worker_int(worker: Any) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from streaming import gunicorn_conf
 from streaming.engine.control import CONTROL_VARIABLE, find_ending
-from streaming.gunicorn_hooks import post_fork, post_worker_init, worker_int
+from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
 from tests.serving import ROOT, Served, free_port, run_command, serving_command
 from tests.upstreams import UpstreamsThread
 from tests.viewing import Viewer, ask, eventually, watching
@@ -252,9 +252,8 @@ def test_the_asgi_workers_clients_may_vanish():
     """It gives no connection away, but those that are accepted inherit what is set before."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         sockets = [SimpleNamespace(sock=listening)]
-        post_worker_init(
-            SimpleNamespace(cfg=SimpleNamespace(worker_class_str="asgi"), sockets=sockets)
-        )
+        cfg = SimpleNamespace(worker_class_str="asgi")
+        pre_fork(None, SimpleNamespace(cfg=cfg, sockets=sockets))
         assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
 
