@@ -58,7 +58,7 @@ def reset(connection):
 
 
 @keeping
-def test_a_stream_for_a_client_that_said_all(served, upstreams, key):
+def test_a_stream_for_a_client_that_said_all(stack, served, upstreams, record, key):
     """It gets the whole answer, and then the end of the connection."""
     with said_all(served.port, request(f"/feeds/held?key={key}&format=ndjson")) as connection:
         read_until(connection, b"start")
@@ -66,13 +66,15 @@ def test_a_stream_for_a_client_that_said_all(served, upstreams, key):
         read_until(connection, BEAT)
         ask(upstreams.base_url, f"/release/{key}")
         assert b'"finished"' in read_to_end(connection)
+    record(stack, "half-closed", "kept")
 
 
 @pytest.mark.parametrize("stack", [s for s in STACKS if s not in KEEPING], ids=str, indirect=True)
-def test_a_stream_that_cannot_be_kept(served, key):
+def test_a_stream_that_cannot_be_kept(stack, served, record, key):
     """Where the server decides that its client has gone, so it is: this table is right."""
     with said_all(served.port, request(f"/feeds/held?key={key}&format=ndjson")) as connection:
         assert b"done" not in read_to_end(connection)
+    record(stack, "half-closed", "lost")
 
 
 @keeping
