@@ -144,7 +144,13 @@ async def _serve(
     settings = loaded.settings.server
     if threads is None or not server.has_threads:
         threads = settings.max_streams + THREADS_BESIDE_STREAMS
-    serving = Serving(host=host, port=port, workers=workers, threads=threads)
+    serving = Serving(
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads,
+        max_body_bytes=settings.max_body_bytes,
+    )
     _check_free(host, port)
     shortage = describe_shortage(settings, per_stream=server.descriptors, limit=raise_limit())
     if shortage is not None:

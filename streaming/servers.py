@@ -23,6 +23,10 @@ MAX_UNSENT_BYTES = 65536
 """Bytes that waitress holds for a client before a stream waits; by default it takes 16 MiB, and so
 hides from `max_lag_bytes` and `send_timeout` that nothing is read."""
 
+SPOOLED_BODIES = 16
+"""Times `max_body_bytes` that waitress stores of a request's body, most of it on disk, before it
+calls the application; by default a gigabyte. A longer one it refuses itself (413)."""
+
 KEPT_ALIVE = 100
 """Connections beyond the streams that a server keeps open between requests."""
 
@@ -43,12 +47,14 @@ class Serving:
         port: The port to listen on.
         workers: Processes.
         threads: Threads of each process, where a server has them.
+        max_body_bytes: Bytes of a request's body that the application takes.
     """
 
     host: str
     port: int
     workers: int
     threads: int
+    max_body_bytes: int
 
     @property
     def address(self) -> str:
@@ -140,6 +146,7 @@ def _waitress(serving: Serving) -> list[str]:
         *(f"--listen={serving.address}", f"--threads={serving.threads}"),
         *(f"--connection-limit={serving.threads + KEPT_ALIVE}",),
         f"--outbuf-high-watermark={MAX_UNSENT_BYTES}",
+        f"--max-request-body-size={serving.max_body_bytes * SPOOLED_BODIES}",
         # The other way takes no descriptor above 1023.
         *("--asyncore-use-poll", "app_flask:app"),
     ]

@@ -60,6 +60,17 @@ def test_a_body_in_pieces_is_read_whole(served, key, is_chunked):
     connection.close()
 
 
+def test_a_body_that_says_it_is_endless_is_not_waited_for(served):
+    """It is refused by its length, before any of it has come."""
+    connection = http.client.HTTPConnection(LOOPBACK, served.port, timeout=TIMEOUT)
+    connection.putrequest("POST", "/feeds/quick")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(10**9))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "request_",
     [
