@@ -13,10 +13,11 @@ from streaming.engine.keep_alive import bound_silence
 from streaming.uvicorn_protocol import HalfOpenProtocol
 
 MAX_HEAD_BYTES = 65536
-"""Bytes of a request's head that are taken before the rest is waited for; beyond, it is 431."""
+"""Bytes of a request's head that are taken before the rest is waited for; beyond, it is 431. And
+bytes of what frames a body, between two pieces of it or after it; beyond, the connection ends."""
 
 HEAD_TIMEOUT = 10.0
-"""Seconds from a connection's beginning, or the end of a request, to the end of the next head; then
+"""Seconds from a connection's beginning, or the end of an answer, to the end of the next head; then
 it is closed. Between two requests uvicorn's own 5 s are over before."""
 
 UNTAKEN_TIMEOUT = 30.0
@@ -37,7 +38,7 @@ class BoundedHeadProtocol(HalfOpenProtocol):
     def __init__(self, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self._is_in_head = True
-        self._head_bytes = 0
+        self._bytes_beside_bodies = 0
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -54,33 +55,45 @@ class BoundedHeadProtocol(HalfOpenProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in what the client sends; what it sends of a head without end is refused."""
-        if self._is_in_head:
-            self._head_bytes += len(data)
+        """Take in what the client sends; a head or trailers without end are refused."""
+        self._bytes_beside_bodies += len(data)
         super().data_received(data)
-        is_too_long = self._is_in_head and self._head_bytes > MAX_HEAD_BYTES
-        if is_too_long and not self.transport.is_closing():
-            self.transport.write(_TOO_LONG)
+        if self._bytes_beside_bodies > MAX_HEAD_BYTES and not self.transport.is_closing():
+            is_answering = self.cycle is not None and not self.cycle.response_complete
+            if self._is_in_head and not is_answering:
+                self.transport.write(_TOO_LONG)
             self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a field of a head; those of trailers are nothing to anybody."""
+        if self._is_in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Note that the head is whole, and let the application break the connection off."""
         self._is_in_head = False
+        self._bytes_beside_bodies = 0
         self._cancel_head_timer()
         extensions: dict[str, Any] = self.scope.setdefault("extensions", {})
         extensions[ABORT_EXTENSION] = self.transport.abort
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take in a piece of a body, which has bounds of its own."""
+        self._bytes_beside_bodies = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """Note that what comes next is another head; as much of it as is here already is little."""
         self._is_in_head = True
-        self._head_bytes = 0
+        self._bytes_beside_bodies = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next head, unless it is here already."""
+        """Wait for the rest of the request, if there is any, and for the next head."""
+        is_next_here = bool(self.pipeline)
         super().on_response_complete()
-        if self._is_in_head and not self.transport.is_closing():
+        if not is_next_here and not self.transport.is_closing():
             self._wait_for_head()
 
     def _wait_for_head(self) -> None:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 
 from streaming import uvicorn_protocol
 from streaming.engine.client_watch import claim_watch
 from streaming.uvicorn_protocol import HalfOpenProtocol
+from tests import uvicorn_thread
 from tests.serving import LOOPBACK
 from tests.viewing import TIMEOUT
 
@@ -62,19 +62,11 @@ class Waiting:
 @contextmanager
 def served(app: Waiting, *, loop: Any) -> Iterator[int]:
     """Serve an application for the block, and give the port."""
-    config = uvicorn.Config(
-        app, http=HalfOpenProtocol, ws="none", lifespan="off", loop=loop, log_config=None
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
+    with uvicorn_thread.served(app, http=HalfOpenProtocol, loop=loop) as port:
         try:
-            yield listening.getsockname()[1]
+            yield port
         finally:
             app.answer.set()
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -62,6 +62,26 @@ def test_a_head_without_end_costs_no_memory(served, beginning):
     assert after - before < MAX_GROWTH_MB
 
 
+@pytest.mark.parametrize("piece", [b"X-A: x\r\n" * 10_000, PIECE], ids=["fields", "a field"])
+@pytest.mark.parametrize("target", ["healthz", "feeds/silent?key={}"], ids=["answered", "open"])
+def test_trailers_without_end_cost_no_memory(served, release, key, target, piece):
+    """What follows a body is part of no request, be that answered by now or not."""
+    before = resident_mb(served)
+    head = f"GET /{target.format(key)} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    after = flood(served, f"{head}0\r\nX-A: ".encode(), piece)
+    release(key)
+    assert after - before < MAX_GROWTH_MB
+
+
+@pytest.mark.parametrize("extension", [b"", b"0;a="], ids=["size", "extension"])
+def test_the_frame_of_a_chunk_without_end_costs_no_memory(served, extension):
+    """Neither its size nor what is said of it goes on for ever."""
+    before = resident_mb(served)
+    head = b"POST /feeds/one HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    after = flood(served, head + extension, b"0" * len(PIECE))
+    assert after - before < MAX_GROWTH_MB
+
+
 @pytest.mark.parametrize(
     "request_head",
     [
