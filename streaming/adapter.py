@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.request import Request as WerkzeugRequest
 
 from streaming.core.feed import Feed
-from streaming.core.message import Headers, Reply, Request, problem
+from streaming.core.message import Headers, Reply, Request, join_fields, problem
 from streaming.core.routes import Route
 from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.connections import Connections
@@ -47,14 +47,10 @@ def read_request(
     *,
     route: Route | None = None,
     path: Mapping[str, str] | None = None,
-    body: bytes = b"",
     max_silence: float | None = None,
 ) -> Request:
     """Read what the interface needs to know of a framework's request."""
-    headers: dict[str, str] = {}
-    for name, value in request.headers:
-        key = name.lower()
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    headers = join_fields(request.headers)
     if "last-event-id" in headers:
         # A browser sends it as UTF-8, and Werkzeug reads header fields as Latin-1.
         as_sent = headers["last-event-id"].encode("latin-1", "replace")
@@ -65,7 +61,6 @@ def read_request(
         path=path or {},
         query=_query(request.query_string),
         headers=headers,
-        body=body,
         peer=request.remote_addr or "",
         max_silence=max_silence,
     )

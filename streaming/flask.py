@@ -6,6 +6,7 @@ generator in the worker's thread. This module hands requests and replies over, a
 
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from flask import Blueprint, Flask, Response, current_app, request, stream_with_
 from werkzeug.exceptions import HTTPException
 
 from streaming import adapter
-from streaming.core.errors_request import RequestError, UnparsableBody
+from streaming.core.errors_request import BodyTooLarge, RequestError, UnparsableBody
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.routes import ROUTES, Route
@@ -21,6 +22,7 @@ from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.bridge import Bridge, drive_in_thread
 from streaming.engine.client_watch import Watch, find_watch
 from streaming.engine.engine import check_settings
+from streaming.engine.interface import with_cors
 from streaming.engine.own_stream import OwnStreamReply, check_view
 from streaming.engine.read_deadline import ReadDeadline
 from streaming.engine.streams import StreamReply
@@ -46,7 +48,7 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
     # A path with a slash too many is none of ours, rather than a redirect in HTML.
     app.url_map.merge_slashes = False
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
-    app.register_error_handler(HTTPException, _problem)
+    app.register_error_handler(HTTPException, functools.partial(_problem, settings))
     return app
 
 
@@ -114,19 +116,22 @@ def _make_blueprint(
         made.add_url_rule(
             route.rule,
             route.name,
-            functools.partial(_answer, bridge, route, settings.server.max_body_bytes),
+            functools.partial(_answer, bridge, route, settings),
             methods=route.methods,
             provide_automatic_options=False,
         )
     return made
 
 
-def _answer(bridge: Bridge, route: Route, max_body_bytes: int, **path: str) -> Response:
-    try:
-        body = _read_body(max_body_bytes) if route.reads_body(request.method) else b""
-    except RequestError as error:
-        return _respond(problem_reply(error))
-    incoming, watch = _read(route=route, path=path, body=body)
+def _answer(bridge: Bridge, route: Route, settings: Settings, **path: str) -> Response:
+    incoming, watch = _read(route=route, path=path)
+    if route.reads_body(request.method):
+        if refusal := bridge.refuse_unread(incoming):
+            return _respond(refusal)
+        try:
+            incoming = replace(incoming, body=_read_body(settings.server.max_body_bytes))
+        except RequestError as error:
+            return _respond(with_cors(problem_reply(error), incoming, settings=settings))
     reply = bridge.answer(route.operation(request.method), incoming, watch=watch)
     if isinstance(reply, StreamReply):
         return _respond(reply, drive_in_thread(reply.viewer))
@@ -137,12 +142,10 @@ def _read_body(max_body_bytes: int) -> bytes:
     """Read the body, and no more of it than shows that it is too long.
 
     Raises:
+        BodyTooLarge: It is.
         BodyTooSlow: It has not come within `adapter.BODY_TIMEOUT`.
         UnparsableBody: It breaks off, or is not framed as HTTP says.
     """
-    if (request.content_length or 0) > max_body_bytes:
-        # As the answer will be: a client that asks first (`Expect`) need not send it.
-        return bytes(max_body_bytes + 1)
     deadline = ReadDeadline(request.environ, timeout=adapter.BODY_TIMEOUT)
     try:
         with deadline:
@@ -152,6 +155,8 @@ def _read_body(max_body_bytes: int) -> bytes:
         deadline.check()
         raise UnparsableBody("it breaks off, or is not framed as HTTP says") from exc
     deadline.check()
+    if len(body) > max_body_bytes:
+        raise BodyTooLarge(max_body_bytes)
     return body
 
 
@@ -192,5 +197,6 @@ def _page(made: Blueprint) -> Response:
     return response
 
 
-def _problem(error: HTTPException) -> Response:
-    return _respond(adapter.problem_of(error))
+def _problem(settings: Settings, error: HTTPException) -> Response:
+    reply = adapter.problem_of(error)
+    return _respond(with_cors(reply, adapter.read_request(request), settings=settings))

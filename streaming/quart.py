@@ -7,6 +7,7 @@ hands requests and replies over, and decides nothing.
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -23,13 +24,14 @@ from quart.wrappers import BaseRequestWebsocket
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from streaming import adapter
-from streaming.core.errors_request import BodyTooSlow
+from streaming.core.errors_request import BodyTooLarge, BodyTooSlow, RequestError
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, problem_reply
 from streaming.core.routes import ROUTES, Route
 from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.client_watch import claim_watch
 from streaming.engine.engine import check_settings
+from streaming.engine.interface import with_cors
 from streaming.engine.loop_host import LoopHost
 from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
 from streaming.engine.streams import StreamReply
@@ -58,7 +60,7 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
-    app.register_error_handler(HTTPException, _problem)
+    app.register_error_handler(HTTPException, functools.partial(_problem, settings))
     return app
 
 
@@ -134,19 +136,22 @@ def _make_blueprint(
         made.add_url_rule(
             route.rule,
             route.name,
-            functools.partial(_answer, host, route, settings.server.max_body_bytes),
+            functools.partial(_answer, host, route, settings),
             methods=route.methods,
             provide_automatic_options=False,
         )
     return made
 
 
-async def _answer(host: LoopHost, route: Route, max_body_bytes: int, **path: str) -> Response:
-    try:
-        body = await _read_body(max_body_bytes) if route.reads_body(request.method) else b""
-    except BodyTooSlow as error:
-        return _respond(problem_reply(error))
-    incoming = adapter.read_request(request, route=route, path=path, body=body)
+async def _answer(host: LoopHost, route: Route, settings: Settings, **path: str) -> Response:
+    incoming = adapter.read_request(request, route=route, path=path)
+    if route.reads_body(request.method):
+        if refusal := await host.refuse_unread(incoming):
+            return _respond(refusal)
+        try:
+            incoming = replace(incoming, body=await _read_body(settings.server.max_body_bytes))
+        except RequestError as error:
+            return _respond(with_cors(problem_reply(error), incoming, settings=settings))
     return _respond(await host.answer(route.operation(request.method), incoming))
 
 
@@ -154,6 +159,7 @@ async def _read_body(max_body_bytes: int) -> bytes:
     """Read the body, and no more of it than shows that it is too long.
 
     Raises:
+        BodyTooLarge: It is.
         BodyTooSlow: It has not come within `adapter.BODY_TIMEOUT`.
     """
     body = bytearray()
@@ -162,10 +168,9 @@ async def _read_body(max_body_bytes: int) -> bytes:
             async for data in request.body:
                 body += data
                 if len(body) > max_body_bytes:
-                    break
-    except RequestEntityTooLarge:
-        # Quart has let go of it; what it held does not matter, and the answer is the interface's.
-        return bytes(max_body_bytes + 1)
+                    raise BodyTooLarge(max_body_bytes)
+    except RequestEntityTooLarge as exc:
+        raise BodyTooLarge(max_body_bytes) from exc
     except TimeoutError as exc:
         raise BodyTooSlow(adapter.BODY_TIMEOUT) from exc
     return bytes(body)
@@ -204,7 +209,9 @@ async def _page(made: Blueprint) -> Response:
     return response
 
 
-async def _problem(error: HTTPException) -> Response:
-    # Who asks for a WebSocket, which is nowhere here, has made no request.
-    asked = request if has_request_context() else websocket
-    return _respond(adapter.problem_of(error), to=asked)
+async def _problem(settings: Settings, error: HTTPException) -> Response:
+    reply = adapter.problem_of(error)
+    if not has_request_context():
+        # Who asks for a WebSocket, which is nowhere here, has made no request.
+        return _respond(reply, to=websocket)
+    return _respond(with_cors(reply, adapter.read_request(request), settings=settings))

@@ -15,6 +15,8 @@ from streaming.core.errors_request import (
 from streaming.core.feed import RESERVED_PARAMETERS
 from streaming.core.message import Request
 
+_MAX_DIGITS = 18
+
 
 def query_arguments(request: Request) -> dict[str, str]:
     """Return the parameters of a query, without the reserved ones.
@@ -42,21 +44,30 @@ def check_no_arguments(request: Request) -> None:
         raise InvalidParameter(name, "is not known in this query")
 
 
-def json_arguments(request: Request, *, max_body_bytes: int) -> dict[str, Any]:
-    """Return the parameters of a body.
+def check_json_body(request: Request, *, max_body_bytes: int) -> None:
+    """Refuse a request whose body need not be read, by what its headers say of it.
 
     Raises:
         UnsupportedMediaType: It is not said to be JSON.
-        BodyTooLarge: It has more bytes than the bound.
-        UnparsableBody: It is not a JSON object.
+        BodyTooLarge: It is said to have more bytes than the bound.
     """
     content_type = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise UnsupportedMediaType
-    if len(request.body) > max_body_bytes:
+    length = request.header("content-length") or ""
+    # A longer number than any bound has is not converted: Python refuses those of thousands.
+    if length.isdecimal() and (len(length) > _MAX_DIGITS or int(length) > max_body_bytes):
         raise BodyTooLarge(max_body_bytes)
+
+
+def json_arguments(body: bytes) -> dict[str, Any]:
+    """Return the parameters of a body.
+
+    Raises:
+        UnparsableBody: It is not a JSON object.
+    """
     try:
-        document = codec.decode(request.body)
+        document = codec.decode(body)
     except ValueError as exc:
         raise UnparsableBody("it is not JSON") from exc
     if not isinstance(document, dict):

@@ -8,9 +8,9 @@ of this host, or of an origin that `cors_origins` names.
 import re
 from collections.abc import Collection
 
-from streaming.core.errors_request import ForbiddenOrigin, InvalidToken
+from streaming.core.errors_request import InvalidToken
 from streaming.core.message import Request
-from streaming.core.origin import check_origin
+from streaming.core.origin import may_send_cookies
 
 TOKEN_PARAMETER = "access_token"  # noqa: S105 - a name, not a secret
 """The parameter of the query that carries a token; RFC 6750 section 2.3."""
@@ -33,7 +33,7 @@ def find_token(request: Request, *, cookie: str, cors_origins: Collection[str]) 
         InvalidToken: What stands in its place cannot be one.
     """
     token = _from_header(request) or request.query_value(TOKEN_PARAMETER)
-    if not token and cookie and _may_send_cookies(request, cors_origins=cors_origins):
+    if not token and cookie and may_send_cookies(request, cors_origins=cors_origins):
         token = _from_cookie(request, cookie)
     if not token:
         return None
@@ -55,12 +55,3 @@ def _from_cookie(request: Request, cookie: str) -> str | None:
         if name == cookie:
             return value.strip('"')
     return None
-
-
-def _may_send_cookies(request: Request, *, cors_origins: Collection[str]) -> bool:
-    named = [origin for origin in cors_origins if origin != "*"]
-    try:
-        check_origin(request, cors_origins=named)
-    except ForbiddenOrigin:
-        return False
-    return True

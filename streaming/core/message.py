@@ -4,7 +4,7 @@ An adapter reads all of the request into a `Request` before the body of the answ
 nothing of the framework's own request is needed, or held, while a stream runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -36,8 +36,8 @@ class Request:
         method: In upper case.
         path: The variable parts of its path, such as `{"feed": "city"}`.
         query: Its query, decoded, in order; a name may come twice.
-        headers: Its headers by lower-case name; several with one name joined by commas.
-        body: Its body; of one over `max_body_bytes`, at least one byte more than that.
+        headers: Its headers by lower-case name; several with one name joined, see `join_fields`.
+        body: Its body, where the operation reads one.
         peer: The address that it came from; empty where there is none.
         rule: The route's rule.
         max_silence: Seconds after which a beat has to be written, where nothing but writing tells
@@ -65,6 +65,17 @@ class Request:
     def query_value(self, name: str) -> str | None:
         """Return a value of the query, the last one where there are several."""
         return next((value for key, value in reversed(self.query) if key == name), None)
+
+
+def join_fields(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return header fields by lower-case name, several with one name as one (RFC 9110, 5.3)."""
+    joined: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        # HTTP/2 sends the pairs of a cookie one by one (RFC 9113, 8.2.3).
+        separator = "; " if key == "cookie" else ", "
+        joined[key] = f"{joined[key]}{separator}{value}" if key in joined else value
+    return joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,10 @@ class Bridge:
         """
         return self.call(_answer, operation, request, watch)
 
+    def refuse_unread(self, request: Request) -> Reply | None:
+        """Refuse a request before its body is read; see `Interface.refuse_unread`."""
+        return self.call(Interface.refuse_unread, request)
+
     def open_own(self, request: Request, *, watch: Watch | None) -> Reply:
         """Open a stream of one's own, from a thread that may wait; see `answer`."""
         return self.call(_open_own, request, watch)

@@ -8,7 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.arguments import check_no_arguments, json_arguments, query_arguments
+from streaming.core.arguments import (
+    check_json_body,
+    check_no_arguments,
+    json_arguments,
+    query_arguments,
+)
 from streaming.core.bearer import find_token
 from streaming.core.caller import ANYONE, Caller
 from streaming.core.document import encode_state
@@ -34,11 +39,23 @@ from streaming.core.origin import (
     preflight_headers,
 )
 from streaming.core.routes import OPEN_OPERATIONS, ROUTES
+from streaming.core.settings import Settings
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
 from streaming.engine.streams import Place, check_reserved, open_stream, stream_headers
 
 Operation = Callable[[Request, Caller], Awaitable[Reply]]
+
+
+def with_cors(reply: Reply, request: Request, *, settings: Settings) -> Reply:
+    """Let the pages that the configuration admits read a reply, whatever it says."""
+    auth = settings.auth
+    headers = cors_headers(
+        request,
+        cors_origins=settings.server.cors_origins,
+        with_cookies=auth is not None and auth.cookie != "",
+    )
+    return replace(reply, headers=reply.headers + headers) if headers else reply
 
 
 class Interface:
@@ -61,12 +78,18 @@ class Interface:
             reply = await self._operations()[operation](request, caller)
         except RequestError as error:
             reply = problem_reply(error)
-        headers = cors_headers(
-            request,
-            cors_origins=self._settings.server.cors_origins,
-            with_cookies=self._auth is not None and self._auth.cookie != "",
-        )
-        return replace(reply, headers=reply.headers + headers) if headers else reply
+        return with_cors(reply, request, settings=self._settings)
+
+    async def refuse_unread(self, request: Request) -> Reply | None:
+        """Answer a request for a run where its body need not be read to refuse it, else None.
+
+        Whoever may not ask, or asks for what there is not, keeps nobody waiting for a body.
+        """
+        try:
+            self._find_feed_to_run(request, await self._identify(request))
+        except RequestError as error:
+            return with_cors(problem_reply(error), request, settings=self._settings)
+        return None
 
     async def _identify(self, request: Request) -> Caller:
         """Return who asks.
@@ -114,13 +137,8 @@ class Interface:
         return self._stream_feed(request, caller, feed, params, format=format)
 
     async def _create_run(self, request: Request, caller: Caller) -> Reply:
-        feed = self._find_feed(request, caller)
-        self._check_origin(request)
-        check_reserved(request)
-        check_no_arguments(request)
-        params = feed.bind(
-            json_arguments(request, max_body_bytes=self._settings.server.max_body_bytes), typed=True
-        )
+        feed = self._find_feed_to_run(request, caller)
+        params = feed.bind(json_arguments(request.body), typed=True)
         format = request.query_value("format")
         if format is not None and format not in FORMATS:
             raise NotAcceptable(FORMATS)
@@ -136,6 +154,15 @@ class Interface:
         # Relative, so that a prefix under which the application is served stays.
         headers: Headers = (("Location", f"../runs/{run.id}"), ("Cache-Control", "no-store"))
         return json_reply(document, status=200 if is_joined else 201, headers=headers)
+
+    def _find_feed_to_run(self, request: Request, caller: Caller) -> Feed:
+        """Find the feed that a body is sent to, and check all of the request but this body."""
+        feed = self._find_feed(request, caller)
+        self._check_origin(request)
+        check_reserved(request)
+        check_no_arguments(request)
+        check_json_body(request, max_body_bytes=self._settings.server.max_body_bytes)
+        return feed
 
     def _stream_feed(
         self,

@@ -32,6 +32,10 @@ class LoopHost:
         """Answer a request; see `Interface.answer`."""
         return await self._ensure_made().answer(operation, request)
 
+    async def refuse_unread(self, request: Request) -> Reply | None:
+        """Refuse a request before its body is read; see `Interface.refuse_unread`."""
+        return await self._ensure_made().refuse_unread(request)
+
     async def aclose(self) -> None:
         """End everything now; harmless where no engine was made."""
         if self._interface is not None:

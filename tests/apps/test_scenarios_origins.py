@@ -66,10 +66,22 @@ def test_an_admitted_origin_may_start_and_read(url, key, method):
     assert "Origin" in response.headers.get_list("vary", split_commas=True)
 
 
-def test_an_admitted_origin_may_read_a_problem(url):
-    """A page has to see what is wrong with its request."""
-    response = ask(url, "/feeds/none", headers={"Origin": FRIEND})
-    assert (response.status_code, response.headers["access-control-allow-origin"]) == (404, FRIEND)
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/feeds/none", 404),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/feeds/quick", 405),
+        ("POST", "/feeds/quick", 415),
+    ],
+)
+def test_an_admitted_origin_may_read_a_problem(url, method, path, status):
+    """A page has to see what is wrong with its request, whoever finds it."""
+    response = ask(url, path, method=method, headers={"Origin": FRIEND})
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (
+        status,
+        FRIEND,
+    )
 
 
 def preflight(url, origin, method="POST"):

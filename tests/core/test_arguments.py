@@ -2,7 +2,12 @@
 
 import pytest
 
-from streaming.core.arguments import check_no_arguments, json_arguments, query_arguments
+from streaming.core.arguments import (
+    check_json_body,
+    check_no_arguments,
+    json_arguments,
+    query_arguments,
+)
 from streaming.core.errors_request import (
     BodyTooLarge,
     InvalidParameter,
@@ -12,10 +17,9 @@ from streaming.core.errors_request import (
 from streaming.core.message import Request
 
 
-def posted(body: bytes, content_type: str | None = "application/json"):
-    headers = {} if content_type is None else {"content-type": content_type}
-    request = Request(method="POST", headers=headers, body=body)
-    return json_arguments(request, max_body_bytes=20)
+def check(**headers: str):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    check_json_body(Request(method="POST", headers=named), max_body_bytes=20)
 
 
 def test_a_query_without_what_is_reserved():
@@ -39,22 +43,32 @@ def test_where_there_are_none():
 
 def test_a_body():
     """An object, with the types that JSON gave it."""
-    assert posted(b'{"n": 1}', "Application/JSON; charset=utf-8") == {"n": 1}
+    assert json_arguments(b'{"n": 1}') == {"n": 1}
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"n": NaN}', b"\xff"])
+def test_what_is_no_body(body):
+    """It has to be a JSON object."""
+    with pytest.raises(UnparsableBody):
+        json_arguments(body)
+
+
+@pytest.mark.parametrize("length", [{}, {"content_length": "20"}, {"content_length": "x"}])
+def test_a_body_that_is_worth_reading(length):
+    """It is said to be JSON, and of no more than the bound; a server looks after the rest."""
+    check(content_type="Application/JSON; charset=utf-8", **length)
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "error"),
+    ("headers", "error"),
     [
-        (b"{}", None, UnsupportedMediaType),
-        (b"{}", "text/plain", UnsupportedMediaType),
-        (b" " * 21, "application/json", BodyTooLarge),
-        (b"", "application/json", UnparsableBody),
-        (b"[]", "application/json", UnparsableBody),
-        (b'{"n": NaN}', "application/json", UnparsableBody),
-        (b"\xff", "application/json", UnparsableBody),
+        ({}, UnsupportedMediaType),
+        ({"content_type": "text/plain"}, UnsupportedMediaType),
+        ({"content_type": "application/json", "content_length": "21"}, BodyTooLarge),
+        ({"content_type": "application/json", "content_length": "9" * 5000}, BodyTooLarge),
     ],
 )
-def test_what_is_no_body(body, content_type, error):
-    """Each has an error of its own."""
+def test_a_body_that_need_not_be_read(headers, error):
+    """Its headers alone say why."""
     with pytest.raises(error):
-        posted(body, content_type)
+        check(**headers)

@@ -59,12 +59,30 @@ def test_the_header_before_the_query_before_the_cookie():
         {"sec_fetch_site": "cross-site"},
         {"origin": "https://evil.example"},
         {"origin": "https://app.example"},
+        {"sec_fetch_site": "same-site"},
+        {"referer": "http://evil.example/page"},
+        {"sec_fetch_site": "same-site", "referer": "http://api.example/"},
     ],
 )
 def test_a_cookie_that_another_site_had_sent(headers):
     """A browser adds it whoever asks, so that it says nothing, under `*` as well."""
     assert found(cookie="fan=abc", **headers) is None
     assert found(cookie="fan=abc", cors_origins=("*",), **headers) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"sec_fetch_site": "same-origin"},
+        {"sec_fetch_site": "none"},
+        {"origin": "https://api.example"},
+        {"referer": "http://api.example/page?x=http://evil.example/"},
+    ],
+)
+def test_a_cookie_that_was_sent_from_here(headers):
+    """By a page of this host, by who typed the address in, or by a program."""
+    assert found(cookie="fan=abc", **headers) == "abc"
 
 
 def test_a_cookie_that_a_named_origin_had_sent():

@@ -5,7 +5,14 @@ import json
 import pytest
 
 from streaming.core.errors_request import Draining, InvalidParameter, NotAcceptable, UnknownFeed
-from streaming.core.message import STREAM_HEADERS, Request, json_reply, problem, problem_reply
+from streaming.core.message import (
+    STREAM_HEADERS,
+    Request,
+    join_fields,
+    json_reply,
+    problem,
+    problem_reply,
+)
 
 HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 
@@ -14,6 +21,12 @@ def test_header_by_its_lower_case_name() -> None:
     """A header is had by its name; one that was not sent is None."""
     request = Request(method="GET", headers={"accept": "*/*"})
     assert (request.header("accept"), request.header("origin")) == ("*/*", None)
+
+
+def test_fields_of_one_name() -> None:
+    """They are one list, and pairs of a cookie are one cookie."""
+    fields = [("Accept", "a"), ("Cookie", "b=1"), ("accept", "c"), ("cookie", "d=2")]
+    assert join_fields(fields) == {"accept": "a, c", "cookie": "b=1; d=2"}
 
 
 def test_last_value_of_the_query() -> None:
