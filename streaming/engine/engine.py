@@ -212,7 +212,7 @@ class Engine:
             logger.warning("drain: %d streams did not end in time", count)
             # Cut off while there is time left for what is to be done at their ends.
             for viewer in list(self._viewers):
-                viewer.abort()
+                _break_off(viewer)
             await self._wait_streams(max(end - END_MARGIN / 8, min(end + END_MARGIN, latest)))
 
     async def _runs_finish(self, *, within: float) -> bool:
@@ -280,4 +280,12 @@ class Engine:
                 if is_stuck and viewer.abort is not do_nothing:
                     logger.info("stream closed: nothing was taken for %g s", send_timeout)
                     viewer.writing_since = None  # said, and done, once
-                    viewer.abort()
+                    _break_off(viewer)
+
+
+def _break_off(viewer: Viewer) -> None:
+    """Break a stream off; by whatever means its server has, which must end nobody else's."""
+    try:
+        viewer.abort()
+    except Exception:
+        logger.exception("a stream could not be broken off")

@@ -273,6 +273,29 @@ async def test_a_write_that_ends_during_the_sweep_does_not_end_the_sweep(
         await until(lambda: finishing.looks > 6)
 
 
+async def test_a_stream_that_cannot_be_broken_off_stands_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are, at a sweep and at a drain, and it is said."""
+    monkeypatch.setattr(engine_module, "SWEEP_INTERVAL", 0.01)
+
+    def refuse() -> None:
+        raise OSError("no descriptors")
+
+    async with engine_of(send_timeout=0.05, drain_timeout=0.0) as engine:
+        for _ in range(3):
+            unwilling, stuck = Stuck(), Stuck()
+            unwilling.abort = refuse
+            engine.add(unwilling)
+            engine.add(stuck)
+            async with asyncio.timeout(PATIENCE):
+                await stuck.aborted.wait()
+            assert "could not be broken off" in caplog.text
+            stuck.aborted.clear()
+        await engine.drain()
+        assert stuck.aborted.is_set()
+
+
 # ----------------------------------------------------------------------- the rest
 
 
