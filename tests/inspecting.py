@@ -5,6 +5,7 @@ asked about the process that answers, which need not be the one that was started
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,12 @@ class Inspected:
         """What `Inside.look` says, after the garbage was collected."""
         seen: dict[str, Any] = ask(self.base_url, "/inside").json()
         return seen
+
+    def meet(self, threads: int) -> None:
+        """Have so many of its threads, where it has a pool of them, work at once."""
+        with ThreadPoolExecutor(threads) as clients:
+            asked = [clients.submit(ask, self.base_url, f"/meet/{threads}") for _ in range(threads)]
+            assert {each.result().status_code for each in asked} == {200}
 
     def descriptors(self) -> int:
         """How many descriptors are open."""
