@@ -21,6 +21,8 @@ from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.connections import Connections
 from streaming.engine.control import CONTROL_VARIABLE, find_ending
 from streaming.engine.engine import Engine
+from streaming.engine.keep_alive import SILENCE_MARGIN
+from streaming.engine.listeners import bound_listeners
 
 EXTENSION = "fanstream"
 """The key in `app.extensions` under which an application's engine is found."""
@@ -99,11 +101,12 @@ def find_abort(scope: Mapping[str, Any]) -> Callable[[], object] | None:
     if offered is not None:
         return offered
     peer, local = scope.get("client"), scope.get("server")
-    # Of a Unix socket there is only a path. granian's ports are strings.
+    # Of a Unix socket there is only a path. granian's ports are strings, and its `server` is where
+    # it listens, which may be no address that a connection has.
     if not (peer and local and peer[1] and local[1]):
         return None
     return functools.partial(
-        _connections.shut_down, peer=(peer[0], int(peer[1])), local=(local[0], int(local[1]))
+        _connections.shut_down, peer=(peer[0], int(peer[1])), port=int(local[1])
     )
 
 
@@ -128,6 +131,10 @@ def problem_of(error: HTTPException) -> Reply:
 
 
 def make_engine(settings: Settings, *, client: httpx.AsyncClient | None = None) -> Engine:
-    """Make the engine of an application, which drains when who ends its process says so."""
+    """Make the engine of an application, which drains when who ends its process says so.
+
+    Whatever its server shows of clients: one that vanishes is given up in time.
+    """
+    bound_listeners(os.getpid(), seconds=settings.server.send_timeout + SILENCE_MARGIN)
     control = os.environ.get(CONTROL_VARIABLE)
     return Engine(settings, client=client, control=control, ending=find_ending())

@@ -9,6 +9,10 @@ import math
 import socket
 from contextlib import suppress
 
+SILENCE_MARGIN = 5.0
+"""Seconds beyond `send_timeout` until the kernel gives up a client that takes nothing: the engine
+does so before, without an error of the server's, and without taking back what was sent."""
+
 PROBE_INTERVAL = 5
 """Seconds between two probes of a client that did not answer the first."""
 

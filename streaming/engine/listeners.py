@@ -16,7 +16,7 @@ def bound_listeners(pid: int, *, seconds: float) -> None:
     """Bound the connections of this process's TCP listeners, those to come and those accepted.
 
     Args:
-        pid: The process's id; it is done once in each.
+        pid: The process's id; it is done once in each, when all of them listen.
         seconds: See `bound_silence`.
     """
     ports = {sock.getsockname()[1] for _, sock in tcp_sockets() if _is_listening(sock)}

@@ -30,6 +30,8 @@ def tcp_sockets() -> Iterator[tuple[int, socket.socket]]:
 def duplicate(fd: int) -> socket.socket:
     """Make a socket of a descriptor of its own, so that nobody else's takes its place.
 
+    It has no timeout, and the way in which its owner waits on the descriptor is not changed.
+
     Raises:
         OSError: The descriptor is not open, or no socket's.
     """
@@ -40,8 +42,10 @@ def duplicate(fd: int) -> socket.socket:
     except OSError:
         os.close(own)
         raise
-    # `socket.setdefaulttimeout` makes both non-blocking: they share that.
-    os.set_blocking(own, is_blocking)
+    if sock.gettimeout() is not None:
+        # `socket.setdefaulttimeout` has made both non-blocking: they share that.
+        sock.settimeout(None)
+        os.set_blocking(own, is_blocking)
     return sock
 
 

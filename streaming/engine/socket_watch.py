@@ -14,7 +14,8 @@ import socket
 import sys
 from contextlib import suppress
 
-from streaming.engine.keep_alive import bound_silence
+from streaming.engine.keep_alive import SILENCE_MARGIN, bound_silence
+from streaming.engine.open_sockets import duplicate
 from streaming.engine.viewer import Viewer
 
 CONFIRM_AFTER = 0.2
@@ -24,10 +25,6 @@ a client far away may take longer; it is seen before the next beat."""
 BEAT_INTERVAL = 1.0
 """Seconds between two beats for a client that has closed its sending half, and between two looks
 at a connection with a request that was sent ahead."""
-
-SILENCE_MARGIN = 5.0
-"""Seconds beyond `send_timeout` until the kernel gives up a client that takes nothing: the engine
-does so before, without an error of the server's, and without taking back what was sent."""
 
 # The first byte of Linux's struct tcp_info.
 _TCP_CLOSE = 7  # reset, or given up
@@ -42,21 +39,28 @@ class SocketWatch:
         viewer: Told when its client has gone, and given the means to break the response off.
         send_timeout: Seconds that a write may take; a client that acknowledges nothing for
             `SILENCE_MARGIN` longer is given up by the kernel.
+
+    Raises:
+        OSError: It cannot be watched; nothing is left of the try.
     """
 
     def __init__(self, fd: int, *, viewer: Viewer, send_timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._viewer = viewer
-        is_blocking = os.get_blocking(fd)
-        self._socket = _duplicate(fd)
-        bound_silence(self._socket, seconds=send_timeout + SILENCE_MARGIN)
         self._timer: asyncio.TimerHandle | None = None
         self._is_at_end = False
+        is_blocking = os.get_blocking(fd)
+        self._socket = duplicate(fd)
+        try:
+            bound_silence(self._socket, seconds=send_timeout + SILENCE_MARGIN)
+            self._loop.add_reader(self._socket, self._receive_readable)
+            # uvloop makes what it watches non-blocking, and the two descriptors share that: a
+            # thread that sends to a slow client would fail instead of waiting.
+            os.set_blocking(fd, is_blocking)
+        except BaseException:
+            self.close()
+            raise
         viewer.abort = self._abort
-        self._loop.add_reader(self._socket, self._receive_readable)
-        # uvloop makes what it watches non-blocking, and the two descriptors share that: a thread
-        # that sends to a slow client would fail instead of waiting.
-        os.set_blocking(fd, is_blocking)
 
     def close(self) -> None:
         """End the watch; harmless when it has ended."""
@@ -108,18 +112,3 @@ class SocketWatch:
         """Break the response off: a thread that is stuck in sending comes back with an error."""
         with suppress(OSError):  # it may be closed already
             self._socket.shutdown(socket.SHUT_RDWR)
-
-
-def _duplicate(fd: int) -> socket.socket:
-    """Duplicate a descriptor without a change to the way in which its owner waits on it."""
-    is_blocking = os.get_blocking(fd)
-    duplicate = os.dup(fd)
-    try:
-        # It takes on `socket.setdefaulttimeout`, which makes what the two share non-blocking.
-        made = socket.socket(fileno=duplicate)
-    except OSError:
-        os.close(duplicate)
-        raise
-    made.settimeout(None)
-    os.set_blocking(fd, is_blocking)
-    return made

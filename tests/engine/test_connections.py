@@ -1,5 +1,6 @@
 """Connections that are found by their addresses, on real sockets."""
 
+import errno
 import os
 import socket
 import time
@@ -27,7 +28,7 @@ def connected(host: str = "127.0.0.1") -> Iterator[tuple[socket.socket, socket.s
 
 
 def shut_down(found: Connections, server: socket.socket) -> bool:
-    return found.shut_down(peer=server.getpeername()[:2], local=server.getsockname()[:2])
+    return found.shut_down(peer=server.getpeername()[:2], port=server.getsockname()[1])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -36,6 +37,32 @@ def test_a_connection_is_shut_down(host):
     with connected(host) as (server, client):
         assert shut_down(Connections(), server)
         assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_client_of_both_families_is_found(named):
+    """A listener for IPv6 that takes IPv4 as well: servers write the address in either form."""
+    with (
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listening,
+        socket.create_connection(("127.0.0.1", listening.getsockname()[1])) as client,
+        listening.accept()[0],
+    ):
+        client.settimeout(5.0)
+        peer = (named, client.getsockname()[1])
+        assert Connections().shut_down(peer=peer, port=listening.getsockname()[1])
+        assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("failing", ["tcp_sockets", "duplicate"])
+def test_want_of_descriptors_is_no_error(monkeypatch, failing):
+    """Who asks has something else to do where a connection cannot be found for that."""
+
+    def fail(*_):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(connections, failing, fail)
+    with connected() as (server, _):
+        assert shut_down(Connections(), server) is False
 
 
 def test_others_are_left_alone():
@@ -48,16 +75,15 @@ def test_others_are_left_alone():
 
 def test_one_that_is_not_there_is_not_found():
     """Addresses that no connection of this process has are answered so."""
-    here = ("127.0.0.1", 9)
-    assert not Connections().shut_down(peer=here, local=here)
+    assert not Connections().shut_down(peer=("127.0.0.1", 9), port=9)
 
 
 def test_a_descriptor_that_has_changed_hands_is_left_alone():
     """Another connection may have got it since it was looked at."""
     found = Connections()
     with connected() as (server, _), connected() as (other, other_client):
-        addresses = {"peer": server.getpeername(), "local": server.getsockname()}
-        assert not found.shut_down(peer=("127.0.0.1", 9), local=("127.0.0.1", 9))
+        addresses = {"peer": server.getpeername(), "port": server.getsockname()[1]}
+        assert not found.shut_down(peer=("127.0.0.1", 9), port=9)
         os.dup2(other.fileno(), server.fileno())
         assert not found.shut_down(**addresses)
         other.sendall(b"x")
@@ -67,7 +93,7 @@ def test_a_descriptor_that_has_changed_hands_is_left_alone():
 def test_a_new_connection_is_found_at_the_next_look(monkeypatch):
     """What was opened after a look is found by the one after `LOOK_INTERVAL`."""
     found = Connections()
-    found.shut_down(peer=("127.0.0.1", 9), local=("127.0.0.1", 9))
+    found.shut_down(peer=("127.0.0.1", 9), port=9)
     with connected() as (server, _):
         monkeypatch.setattr(connections, "LOOK_INTERVAL", 0.05)
         deadline = time.monotonic() + 5.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from streaming.engine.keep_alive import PROBE_INTERVAL, bound_silence
-from streaming.engine.socket_watch import SILENCE_MARGIN, SocketWatch
+from streaming.engine.keep_alive import PROBE_INTERVAL, SILENCE_MARGIN, bound_silence
+from streaming.engine.socket_watch import SocketWatch
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="others lack some options")
 

@@ -1,6 +1,7 @@
 """A client's socket: that it has gone is noticed, and nothing else is taken for it."""
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -20,7 +21,7 @@ from streaming.engine.bridge import drive_in_thread
 from streaming.engine.log_memory import LogBudget, MemoryLog
 from streaming.engine.loop import make_loop
 from streaming.engine.socket_watch import SocketWatch
-from streaming.engine.viewer import Viewer
+from streaming.engine.viewer import Viewer, do_nothing
 from tests.fan_out import PATIENCE, descriptors, until
 
 SEND_TIMEOUT = 30.0
@@ -303,6 +304,27 @@ async def test_what_is_no_socket_cannot_be_watched(
     connection.viewer.close_on_loop()
     if number >= 0:
         os.close(number)
+
+
+@pytest.mark.parametrize("failing", ["add_reader", "set_blocking"])
+async def test_a_watch_that_cannot_begin_leaves_nothing(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Its duplicate has no owner but the watch that never was; nor is anything watched."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop if failing == "add_reader" else os, failing, fail)
+    before = descriptors()
+    watched = len(loop._selector.get_map())  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
+        connection.watched()
+    assert (descriptors(), caught.value.errno) == (before, errno.ENOSPC)
+    assert len(loop._selector.get_map()) == watched  # type: ignore[attr-defined]
+    assert connection.viewer.abort is do_nothing
+    connection.viewer.close_on_loop()
 
 
 async def test_a_thread_that_is_stuck_in_sending_comes_back(connection: Connection) -> None:

@@ -3,12 +3,16 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from tests.serving import LOOPBACK
 from tests.viewing import TIMEOUT
 
 # Small, so that a stream stands still soon after its client stops to read.
 _RECEIVE_BUFFER_BYTES = 1 << 16
+
+# What Linux writes of a connection's state in its table.
+_ESTABLISHED = "01"
 
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
@@ -56,3 +60,18 @@ def read_until(connection: socket.socket, mark: bytes) -> bytes:
         assert piece, f"closed after {seen!r}"
         seen += piece
     return seen
+
+
+def is_held(connection: socket.socket) -> bool:
+    """Say whether a client's connection is one at the other end too, which is on this machine.
+
+    What a client cannot see while it does not read: Linux says so.
+    """
+    ends = [connection.getpeername()[1], connection.getsockname()[1]]
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, remote, state, *_ = line.split()
+            ports = [int(address.rpartition(":")[2], 16) for address in (local, remote)]
+            if (ports, state) == (ends, _ESTABLISHED):
+                return True
+    return False

@@ -22,7 +22,7 @@ from tests.servers.newer_python import (
     make_environment,
     version_of,
 )
-from tests.serving import ROOT, Served, free_port, serving_command
+from tests.serving import LOOPBACK, ROOT, Served, free_port, serving_command
 from tests.upstreams import UpstreamsThread
 
 MAX_STREAMS = 12
@@ -35,6 +35,7 @@ max_streams = {MAX_STREAMS}
 max_lag_bytes = 1000000
 send_timeout = {SEND_TIMEOUT}
 drain_timeout = {{drain_timeout}}
+{{more}}
 
 [feeds.quick.params.key]
 [feeds.quick.upstreams.a]
@@ -148,6 +149,8 @@ def serving_stack(
     *,
     folder: Path,
     drain_timeout: float = DRAIN_TIMEOUT,
+    more: str = "",
+    host: str = LOOPBACK,
     cwd: Path = ROOT,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
@@ -158,13 +161,15 @@ def serving_stack(
         upstreams: What its feeds call.
         folder: Where its configuration and its log are written.
         drain_timeout: Seconds, in its configuration.
+        more: Further lines of `[server]` in that.
+        host: Where it listens; it is reached on 127.0.0.1.
         cwd: Where `app_flask` and `app_quart` are found first.
         env: More variables.
     """
     port = free_port()
     config = folder / f"feeds-{port}.toml"
-    config.write_text(CONFIG.format(drain_timeout=drain_timeout))
-    options = ("--app", stack.app, "--server", stack.name, "--port", str(port))
+    config.write_text(CONFIG.format(drain_timeout=drain_timeout, more=more))
+    options = ("--app", stack.app, "--server", stack.name, "--host", host, "--port", str(port))
     arguments = (*_FANSTREAM, "serve", *options, "--config", str(config))
     env = {"UPSTREAMS": upstreams.base_url, **(env or {})}
     python = Path(sys.executable)

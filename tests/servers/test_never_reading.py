@@ -6,16 +6,18 @@ than `send_timeout`, or the viewer is further behind than `max_lag_bytes` when i
 
 import itertools
 import re
+import sys
 import time
 from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
 
-from tests.servers.connections import read_to_end, stream_socket
+from tests.servers.connections import is_held, read_to_end, stream_socket
 from tests.servers.side_by_side import side_by_side
 from tests.servers.stacks import SEND_TIMEOUT, STACKS, serving_stack
-from tests.viewing import Seen, watching
+from tests.serving import LOOPBACK
+from tests.viewing import Seen, eventually, watching
 
 # Chunks of 64 KiB, 33 a second: longer than the deaf viewer lasts. The log holds them all, as they
 # are and once more for each wire; so both viewers have the same.
@@ -35,21 +37,29 @@ class Deafness:
 
     Args:
         closed_after: Seconds until a run had lost its only viewer; None where it kept it.
+        is_held: Whether its server kept the connection even so, with all that waits for it.
         seen: What another viewer of a run saw, while one did not read.
         last_id: The last id that this one found in its buffers, when it read after all.
         following: What it was given first when it came back with that.
     """
 
     closed_after: float | None
+    is_held: bool
     seen: list[Seen]
     last_id: str
     following: Seen
 
 
-def be_deaf(stack, upstreams, folder):
+# Beside one address, all of them: a server may then not say which one a client has connected to.
+CASES = [(stack, LOOPBACK) for stack in STACKS]
+EXPOSED = [(stack, "0.0.0.0") for stack in STACKS if stack.app == "quart"]
+
+
+def be_deaf(case, upstreams, folder):
     """Never read, alone and beside another viewer."""
-    with serving_stack(stack, upstreams, folder=folder) as served:
-        closed_after = _be_deaf_alone(served, upstreams)
+    stack, host = case
+    with serving_stack(stack, upstreams, folder=folder, host=host) as served:
+        closed_after, is_kept = _be_deaf_alone(served, upstreams)
         path = f"/feeds/flood?key={uuid4().hex}"
         with (
             watching(served.base_url, path) as other,
@@ -59,24 +69,40 @@ def be_deaf(stack, upstreams, folder):
             last_id = re.findall(rb"(?m)^id: (\S+)\n", read_to_end(deaf))[-1].decode()
             with watching(served.base_url, path, headers={"Last-Event-ID": last_id}) as back:
                 following = next(back)
-    return Deafness(closed_after=closed_after, seen=seen, last_id=last_id, following=following)
+    return Deafness(
+        closed_after=closed_after,
+        is_held=is_kept,
+        seen=seen,
+        last_id=last_id,
+        following=following,
+    )
 
 
 def _be_deaf_alone(served, upstreams):
     key = uuid4().hex
     began = time.monotonic()
-    with stream_socket(served.port, f"/feeds/flood?key={key}"):
+    with stream_socket(served.port, f"/feeds/flood?key={key}") as deaf:
         try:
             upstreams.wait_closed_by_peer(f"/endless/{key}", timeout=SEND_TIMEOUT + MARGIN)
         except TimeoutError:
-            return None
-    return time.monotonic() - began
+            return None, True
+        closed_after = time.monotonic() - began
+        return closed_after, sys.platform == "linux" and _is_kept(deaf)
+
+
+def _is_kept(deaf):
+    """Say whether a connection is held at its other end for longer than its end takes there."""
+    try:
+        eventually(lambda: not is_held(deaf))
+    except AssertionError:
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
 def deafnesses(request, upstreams, tmp_path_factory):
-    def run(stack):
-        return be_deaf(stack, upstreams, tmp_path_factory.mktemp(str(stack)))
+    def run(case):
+        return be_deaf(case, upstreams, tmp_path_factory.mktemp(str(case[0])))
 
     with side_by_side(request, run) as result_of:
         yield result_of
@@ -85,19 +111,32 @@ def deafnesses(request, upstreams, tmp_path_factory):
 @pytest.fixture
 def deafness(deafnesses, case):
     """What came of viewers that never read, on a stack."""
-    if case.is_missing:
-        pytest.skip(f"{case.name} is not installed")
+    if case[0].is_missing:
+        pytest.skip(f"{case[0].name} is not installed")
     return deafnesses(case)
 
 
-each_stack = pytest.mark.parametrize("case", STACKS, ids=str)
+def name(case):
+    """What a test of a case is called."""
+    return str(case[0]) if case[1] == LOOPBACK else f"{case[0]}-{case[1]}"
 
 
-@each_stack
+each_stack = pytest.mark.parametrize("case", CASES, ids=name)
+each_address = pytest.mark.parametrize("case", [*CASES, *EXPOSED], ids=name)
+
+
+@each_address
 def test_it_is_closed(deafness, case, record):
-    """A run whose only viewer takes nothing loses it."""
+    """A run whose only viewer takes nothing loses it, wherever its server listens."""
     assert deafness.closed_after is not None
-    record(case, "never reads", deafness.closed_after)
+    if case in CASES:
+        record(case[0], "never reads", deafness.closed_after)
+
+
+@each_address
+def test_its_connection_is_closed(deafness):
+    """Nor is it kept by the server, with all that waits for it, until it reads or leaves."""
+    assert not deafness.is_held
 
 
 @each_stack
