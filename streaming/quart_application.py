@@ -31,9 +31,13 @@ class Application(Quart):
     request_class = _Request
 
     async def asgi_app(self, scope: Any, receive: Any, send: Any) -> None:
-        """Take a target without a path, which some servers pass on, for `/` (RFC 3986, 6.2.3)."""
-        if scope.get("path") == "":
-            scope = {**scope, "path": "/"}
+        """Answer what is asked by a whole URL too, which some servers pass on as the path.
+
+        Quart takes it apart with a parser that refuses some of them, and has no answer then.
+        """
+        path = scope.get("path", "/")
+        if not path.startswith("/"):
+            scope = {**scope, "path": _path_of(path)}
         await super().asgi_app(scope, receive, send)
 
     async def handle_request(self, request: Request) -> Response | WerkzeugResponse:
@@ -49,6 +53,11 @@ class Application(Quart):
             return await super().handle_websocket(websocket)
         except BadHost as error:
             return _refuse(websocket, error)
+
+
+def _path_of(target: str) -> str:
+    """Return the path of a target that is no path: a URL, or what is none (RFC 9112, 3.2.2)."""
+    return "/" + target.partition("://")[2].partition("/")[2]
 
 
 def _refuse(asked: BaseRequestWebsocket, error: BadHost) -> Response:
