@@ -3,6 +3,7 @@
 Loading reads the configuration and sets up the log lines; it opens no socket, thread or loop.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,6 +62,8 @@ def load_or_exit(path: str | None) -> Loaded:
     Raises:
         Refusal: A mistake in the configuration, or in the environment: the command ends.
     """
+    # The process that serves warns of what it is given, with its time; this one would once more.
+    logging.getLogger("fanstream").addHandler(logging.NullHandler())
     try:
         loaded = load(path, env=os.environ, cwd=Path.cwd())
         check_settings(loaded.settings)

@@ -4,6 +4,7 @@ The claims were verified before they come here; see `streaming.engine.tokens`. W
 who they are, everyone is `ANYONE`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,11 +72,18 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
     if named is not None and not isinstance(named, str):
         raise InvalidToken("its claim sub is not a string")
     return Caller(
-        id=codec.encode([claims.get("iss"), named]).decode() if named else "",
+        id=_identity(claims.get("iss"), named) if named else "",
         feeds=_feeds(claims.get("feeds", [])),
         may_stop=_flag(claims.get("stop", False)),
         expires=_time(claims.get("exp")),
     )
+
+
+def _identity(issuer: Any, named: str) -> str:
+    try:
+        return codec.encode([issuer, named]).decode()
+    except ValueError as exc:
+        raise InvalidToken("its claim sub, or iss, has no JSON form") from exc
 
 
 def _feeds(value: Any) -> frozenset[str]:
@@ -91,7 +99,15 @@ def _flag(value: Any) -> bool:
 
 
 def _time(value: Any) -> float | None:
+    if value is None:
+        return None
     # A boolean is a number in Python, and none in JSON.
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise InvalidToken("its claim exp is not a number")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise InvalidToken("its claim exp is not a number")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise InvalidToken("its claim exp is not a time")
+    return seconds

@@ -108,7 +108,7 @@ class Engine:
             log=settings.log,
             random_bytes=os.urandom,
         )
-        self.tokens = Tokens(settings.auth, outgoing=outgoing) if settings.auth else None
+        self.tokens = Tokens(settings.auth, own=self.own) if settings.auth else None
         self.is_draining = False
         self._ending = ending
         self._drained = asyncio.Event()

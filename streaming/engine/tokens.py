@@ -4,20 +4,21 @@ PyJWT verifies them, against a secret or against the keys of a JWKS; its excepti
 here. What their claims mean is decided in `streaming.core.caller`.
 """
 
+import asyncio
 import logging
 import time
-import warnings
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jwt
 from jwt import PyJWK
+from jwt.algorithms import HMACAlgorithm
 
 from streaming.core.caller import Caller, caller_of
 from streaming.core.errors import ConfigError
 from streaming.core.errors_request import InvalidToken
 from streaming.core.settings import AuthSettings
 from streaming.engine.jwks import KeySet
-from streaming.engine.upstream_call import Outgoing
 
 logger = logging.getLogger("fanstream")
 
@@ -27,8 +28,21 @@ LEEWAY = 5.0
 MIN_SECRET_BYTES = 32
 """Bytes of a secret below which it can be guessed from a token (RFC 7518 section 3.2)."""
 
-# What PyJWT raises of its own, and what a header of thousands of brackets makes of its parser.
-_FAILURES = (jwt.PyJWTError, RecursionError)
+# What PyJWT raises of its own, what a header of thousands of brackets makes of its parser, and what
+# 2.10 makes of a time that is infinite or no number.
+_FAILURES = (jwt.PyJWTError, RecursionError, OverflowError, TypeError)
+
+# What can be looked at without a key. Typed by no class of PyJWT's, which older ones do not have.
+_UNVERIFIED: Any = {
+    "verify_signature": False,
+    **{f"verify_{claim}": True for claim in ("exp", "nbf", "iat", "aud", "iss", "sub", "jti")},
+}
+
+_HASHES = {
+    "HS256": HMACAlgorithm.SHA256,
+    "HS384": HMACAlgorithm.SHA384,
+    "HS512": HMACAlgorithm.SHA512,
+}
 
 _REASONS: dict[type[Exception], str] = {
     jwt.ExpiredSignatureError: "it has expired",
@@ -59,14 +73,14 @@ class Tokens:
 
     Args:
         auth: What they have to be.
-        outgoing: Carries the call that fetches the keys, where they come from a `jwks_url`.
+        own: Takes over the task that fetches the keys, where they come from a `jwks_url`: it is
+            cancelled when the engine closes.
     """
 
-    def __init__(self, auth: AuthSettings, *, outgoing: Outgoing) -> None:
+    def __init__(self, auth: AuthSettings, *, own: Callable[[asyncio.Task[None]], None]) -> None:
         self._auth = auth
-        self._keys = KeySet(auth.jwks_url, outgoing=outgoing) if auth.jwks_url else _Secret(auth)
-        # PyJWT would warn at each token, where once at the start is enough; see `_Secret`.
-        warnings.filterwarnings("ignore", category=jwt.InsecureKeyLengthWarning)
+        self._keys = KeySet(auth.jwks_url, own=own) if auth.jwks_url else _Secret(auth.jwt_secret)
+        self._signatures = _make_signatures(auth.algorithms)
 
     async def verify(self, token: str) -> Caller:
         """Return who a token says is asking.
@@ -76,10 +90,9 @@ class Tokens:
             KeysUnavailable: The keys cannot be had now.
         """
         try:
-            header = jwt.get_unverified_header(token)
-            if header.get("alg") not in self._auth.algorithms:
-                raise jwt.InvalidAlgorithmError
-            claims = self._decode(token, await self._keys.find(header))
+            header, claims = self._read_unverified(token)
+            key = await self._keys.find(header)
+            self._signatures.decode(token, key, algorithms=self._auth.algorithms)
         except _FAILURES as exc:
             reason = next((_REASONS[kind] for kind in type(exc).__mro__ if kind in _REASONS), None)
             raise InvalidToken(reason or "it is not a JSON Web Token") from exc
@@ -89,31 +102,54 @@ class Tokens:
             raise InvalidToken(_REASONS[jwt.ExpiredSignatureError])
         return caller
 
-    def _decode(self, token: str, key: PyJWK | str) -> dict[str, Any]:
-        return jwt.decode(
+    def _read_unverified(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return a token's header and claims, which anybody may have written.
+
+        What they do not allow is refused before its key is looked for: it is worth no fetch.
+        """
+        read = jwt.decode_complete(
             token,
-            key,
-            algorithms=self._auth.algorithms,
+            options=_UNVERIFIED,
             audience=self._auth.audience or None,
             issuer=self._auth.issuer or None,
             leeway=LEEWAY,
         )
+        if read["header"].get("alg") not in self._auth.algorithms:
+            raise jwt.InvalidAlgorithmError
+        return read["header"], read["payload"]
 
 
 class _Secret:
     """See `Keys`: one secret for all tokens."""
 
-    def __init__(self, auth: AuthSettings) -> None:
-        self._secret = auth.jwt_secret
-        if len(self._secret.encode()) < MIN_SECRET_BYTES:
-            logger.warning("auth.jwt_secret has less than %d bytes", MIN_SECRET_BYTES)
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
 
     async def find(self, header: dict[str, Any]) -> str:
         return self._secret
 
 
+class _Hmac(HMACAlgorithm):
+    """Says nothing of a short secret: `check_auth` did once, PyJWT warns at each token.
+
+    A filter of warnings would be the whole process's, and so also the application's around this.
+    """
+
+    def check_key_length(self, key: bytes) -> str | None:
+        return None
+
+
+def _make_signatures(algorithms: tuple[str, ...]) -> jwt.PyJWS:
+    """Make what verifies signatures by these algorithms and no others."""
+    signatures = jwt.PyJWS(algorithms=algorithms)
+    for name in set(algorithms) & set(_HASHES):
+        signatures.unregister_algorithm(name)
+        signatures.register_algorithm(name, _Hmac(_HASHES[name]))
+    return signatures
+
+
 def check_auth(auth: AuthSettings) -> None:
-    """Refuse what tokens could never be verified with.
+    """Refuse what tokens could never be verified with, and warn of a secret that is weak.
 
     Raises:
         ConfigError: The algorithms need a package that is not installed.
@@ -122,3 +158,5 @@ def check_auth(auth: AuthSettings) -> None:
     if missing:
         needs = "which need cryptography: pip install 'fanstream[jwks]'"
         raise ConfigError("auth.algorithms", f"has {', '.join(missing)}, {needs}")
+    if auth.jwt_secret and len(auth.jwt_secret.encode()) < MIN_SECRET_BYTES:
+        logger.warning("auth.jwt_secret has less than %d bytes", MIN_SECRET_BYTES)
