@@ -9,7 +9,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote_plus
 
 from streaming.core.bearer import TOKEN_PARAMETER
 from streaming.core.errors import ConfigError
@@ -21,7 +20,10 @@ LEVEL_VARIABLE = "FANSTREAM_LOG_LEVEL"
 ACCESS_LOGGERS = ("uvicorn.access", "hypercorn.access", "granian.access", "gunicorn.access")
 """Where servers log each request with its query, once they are told to."""
 
-_PAIR = re.compile(r"(?<=[?&])([^=&\s]*)=([^&\s\"']*)")
+# Each character of the name as it is or percent-encoded, so that none is looked at more often than
+# the name is long: a hostile query costs no more time than another.
+_NAME = "".join(f"(?:{re.escape(c)}|(?i:%{ord(c):02x}))" for c in TOKEN_PARAMETER)
+_TOKEN = re.compile(rf"({_NAME}=)[\"']*[^&\s\"']+")
 
 
 class TokenRedaction(logging.Filter):
@@ -39,11 +41,7 @@ class TokenRedaction(logging.Filter):
 
 
 def _redacted(value: object) -> object:
-    return _PAIR.sub(_redact_pair, value) if isinstance(value, str) else value
-
-
-def _redact_pair(pair: re.Match[str]) -> str:
-    return f"{pair[1]}=…" if unquote_plus(pair[1]) == TOKEN_PARAMETER else pair[0]
+    return _TOKEN.sub(r"\1…", value) if isinstance(value, str) else value
 
 
 def log_level() -> str:
