@@ -6,7 +6,7 @@ An answer to HEAD has the headers of its GET and no content.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from streaming.core.errors_request import RequestError
+from streaming.core.errors_request import Forbidden, InvalidToken, MissingToken, RequestError
 from streaming.core.message import NO_STORE, STREAM_HEADERS, Headers
 from streaming.core.negotiation import media_type
 from streaming.core.openapi_events import COUNT, Schema, reference
@@ -57,6 +57,9 @@ HEADERS: dict[str, Described] = {
     "WWW-Authenticate": _header("That a bearer token is asked for, and what is wrong with one."),
 }
 """The headers that are described once, by their names."""
+
+# The refusals that ask for a token, or for another one.
+_CHALLENGES: frozenset[type[RequestError]] = frozenset({MissingToken, InvalidToken, Forbidden})
 
 _RUN_LINKS = {
     operation: {"operationId": operation, "parameters": {"run": "$response.body#/run"}}
@@ -128,8 +131,11 @@ def _problem(errors: list[type[RequestError]]) -> Described:
     }
     if all("retry_after" in error.__dataclass_fields__ for error in errors):
         described["headers"] = _refer_headers("Retry-After")
-    elif errors[0].status == 401:
+    elif _CHALLENGES.issuperset(errors):
         described["headers"] = _refer_headers("WWW-Authenticate")
+    elif not _CHALLENGES.isdisjoint(errors):
+        challenge = {**HEADERS["WWW-Authenticate"], "required": False}
+        described["headers"] = {"WWW-Authenticate": challenge}
     return described
 
 

@@ -5,6 +5,7 @@ server error fails, and so does an answer that the document does not have. The u
 once, so that every stream ends by itself.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import jwt
 import pytest
 
 from tests.serving import run_command, serving
+from tests.viewing import ask
 
 FEEDS = """
 [server]
@@ -77,6 +79,8 @@ AUTH = """
 jwt_secret = "${JWT_SECRET}"
 """
 
+METHODS = {"get", "head", "post", "delete"}
+
 # Seconds; it takes ten, alone on its machine.
 TIMEOUT = 120.0
 
@@ -111,10 +115,60 @@ def test_every_answer_is_in_the_document(served, tmp_path):
     assert try_document(served, tmp_path) > LEAST_CASES
 
 
-def test_every_answer_to_a_token_is_in_the_document(app, environment, tmp_path):
-    """Where tokens are asked for, so are the answers to those that are right, wrong or missing."""
-    token = jwt.encode({"sub": "ada", "feeds": ["*"], "stop": True}, SECRET, algorithm="HS256")
+def bearer(**claims):
+    """The header that a request carries a token in."""
+    token = jwt.encode({"sub": "ada", **claims}, SECRET, algorithm="HS256")
+    return f"Bearer {token}"
+
+
+def with_token(**claims):
+    """The options by which every request carries it."""
+    return ("--phases", "coverage", "--header", f"Authorization: {bearer(**claims)}")
+
+
+@pytest.fixture(scope="module")
+def guarded(app, environment, tmp_path_factory):
+    """An application that asks for tokens."""
     env = {**environment, "JWT_SECRET": SECRET}
-    with serving(app, AUTH + FEEDS, folder=tmp_path, env=env) as served:
-        coverage = ("--phases", "coverage", "--header", f"Authorization: Bearer {token}")
-        assert try_document(served, tmp_path, *coverage) > LEAST_CASES / 2
+    with serving(app, AUTH + FEEDS, folder=tmp_path_factory.mktemp(app), env=env) as running:
+        yield running
+
+
+def test_every_answer_to_a_token_is_in_the_document(guarded, tmp_path):
+    """Where tokens are asked for, so are the answers to those that are right, wrong or missing."""
+    assert try_document(guarded, tmp_path, *with_token(feeds=["*"], stop=True)) > LEAST_CASES / 2
+
+
+def test_every_refusal_of_a_right_is_in_the_document(guarded, tmp_path):
+    """So are the answers to a token that gives some rights, and not those that are asked for."""
+    report = tmp_path / "asked.har"
+    options = (
+        *with_token(feeds=["every"]),
+        *("--report", "har", "--report-har-path", str(report)),
+        # What is asked rightly is refused to this one.
+        *("--exclude-checks", "positive_data_acceptance"),
+    )
+    assert try_document(guarded, tmp_path, *options) > LEAST_CASES / 10
+    entries = json.loads(report.read_text())["log"]["entries"]
+    refused = {
+        (entry["request"]["method"], entry["request"]["url"].split("/")[3])
+        for entry in entries
+        if entry["response"]["status"] == 403
+    }
+    assert refused >= {("GET", "feeds"), ("POST", "feeds"), ("DELETE", "runs")}
+
+
+def test_challenges_are_in_the_document(guarded):
+    """What says how to come with another token is described where it is sent: on 401 and 403."""
+    headers = {"Authorization": bearer(feeds=["every"])}
+    refused = ask(guarded.base_url, "/feeds/shared", headers=headers)
+    assert (refused.status_code, "www-authenticate" in refused.headers) == (403, True)
+    paths = ask(guarded.base_url, "/openapi.json", headers=headers).json()["paths"]
+    operations = [path[method] for path in paths.values() for method in path.keys() & METHODS]
+    described = [
+        operation["responses"][status].get("headers", {}).keys()
+        for operation in operations
+        for status in operation["responses"].keys() & {"401", "403"}
+    ]
+    assert described
+    assert all("WWW-Authenticate" in headers for headers in described)
