@@ -5,7 +5,7 @@ names it.
 """
 
 import asyncio
-import ipaddress
+import errno
 import os
 import socket
 import sys
@@ -33,6 +33,7 @@ from streaming.servers import (
     THREADS_VARIABLE,
     Server,
     Serving,
+    describe_exposure,
 )
 from streaming.supervisor import Supervisor
 
@@ -155,8 +156,8 @@ async def _serve(
     shortage = describe_shortage(settings, per_stream=server.descriptors, limit=raise_limit())
     if shortage is not None:
         click.echo(f"warning: {shortage}", err=True)
-    if loaded.settings.auth is None and not _is_loopback(host):
-        click.echo(f"warning: {host} is open to others, and no [auth] asks who they are", err=True)
+    if loaded.settings.auth is None and (exposure := describe_exposure(host)):
+        click.echo(f"warning: {exposure}", err=True)
     supervisor = Supervisor(
         [*server.command(serving), *extra],
         env={**env, THREADS_VARIABLE: str(threads)} if server.has_threads else env,
@@ -187,12 +188,6 @@ def _choose_server(app: str, name: str | None) -> Server:
     return server
 
 
-def _is_loopback(host: str) -> bool:
-    """Say whether an address, or all that a name stands for, is of this machine alone."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found)
-
-
 def _check_free(host: str, port: int) -> None:
     """Say so before a server does it in a traceback of its own."""
     if not host:
@@ -203,4 +198,5 @@ def _check_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as exc:
-            raise Refusal(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+            hint = "; --port takes another" if exc.errno == errno.EADDRINUSE else ""
+            raise Refusal(f"cannot listen on {host}:{port}: {exc.strerror}{hint}") from exc

@@ -9,9 +9,9 @@ import sys
 
 from streaming.core.settings import ServerSettings
 
-BESIDE_STREAMS = 200
-"""Descriptors for all that is neither a stream nor a call to an upstream: listening sockets, kept
-and refused connections, files, loops."""
+BESIDE_STREAMS = 1000
+"""Descriptors for all that is neither a stream nor a call to an upstream: connections that are
+silent, kept or refused (`streaming.servers.IDLE_CONNECTIONS`), listening sockets, files, loops."""
 
 MAX_LIMIT = 1_048_576
 """Descriptors that are asked for at most, where the hard limit is higher or there is none: Linux

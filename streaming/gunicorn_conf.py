@@ -18,7 +18,13 @@ import click
 from streaming.config import load
 from streaming.core.errors import ConfigError
 from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
-from streaming.servers import GRACE, KEPT_ALIVE, MAX_REQUEST_LINE, THREADS_BESIDE_STREAMS
+from streaming.servers import (
+    GRACE,
+    IDLE_CONNECTIONS,
+    MAX_REQUEST_LINE,
+    THREADS_BESIDE_STREAMS,
+    describe_exposure,
+)
 
 __all__ = [
     "graceful_timeout",
@@ -33,6 +39,8 @@ __all__ = [
     "worker_connections",
     "worker_int",
 ]
+
+_WSGI_WORKERS = ("sync", "gthread", "gevent", "eventlet", "tornado")
 
 MIN_TIMEOUT = 30
 """Seconds, gunicorn's default: a worker that shows no life for so long is killed."""
@@ -50,7 +58,7 @@ except ConfigError as exc:
 
 worker_class = "gthread"
 threads = _settings.server.max_streams + THREADS_BESIDE_STREAMS
-worker_connections = threads + KEPT_ALIVE
+worker_connections = threads + IDLE_CONNECTIONS
 # A worker that ends has this long, and so has gunicorn itself when it is told to.
 graceful_timeout = math.ceil(_settings.server.drain_timeout) + GRACE
 timeout = max(MIN_TIMEOUT, graceful_timeout)
@@ -66,6 +74,7 @@ def on_starting(server: Any) -> None:
         server: gunicorn's arbiter.
     """
     cfg = server.cfg
+    _check_pair(cfg.worker_class_str, app_uri=str(getattr(server.app, "app_uri", None)))
     if cfg.worker_class_str == "sync":
         _refuse("gunicorn's sync worker serves one stream and nothing else: use -k gthread")
     if cfg.workers > 1 and _settings.log.url == "memory:":
@@ -73,6 +82,11 @@ def on_starting(server: Any) -> None:
             f"{cfg.workers} workers need a log that all processes share, and [log] url is"
             " 'memory:': a run would be found by one process only"
         )
+    # An address of another form is that of a Unix socket, or one that was opened before.
+    hosts = [address[0] or "0.0.0.0" for address in cfg.address if isinstance(address, tuple)]  # noqa: S104
+    if _settings.auth is None:
+        for exposure in filter(None, map(describe_exposure, hosts)):
+            click.echo(f"warning: {exposure}", err=True)
     if cfg.graceful_timeout < graceful_timeout:
         click.echo(
             f"warning: graceful_timeout is {cfg.graceful_timeout} s, and streams that have"
@@ -80,3 +94,12 @@ def on_starting(server: Any) -> None:
             f" {graceful_timeout} s",
             err=True,
         )
+
+
+def _check_pair(worker_class: str, *, app_uri: str) -> None:
+    """Refuse a worker that cannot call the application: each request would be a 500."""
+    module = app_uri.partition(":")[0]
+    if module == "app_flask" and worker_class == "asgi":
+        _refuse("app_flask is a WSGI application, and the worker is asgi: use -k gthread or gevent")
+    if module == "app_quart" and worker_class in _WSGI_WORKERS:
+        _refuse(f"app_quart is an ASGI application, and the worker is {worker_class}: use -k asgi")

@@ -5,7 +5,9 @@ still open when the server is told to end were given their time before, so it wa
 """
 
 import importlib.util
+import ipaddress
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,12 +29,37 @@ SPOOLED_BODIES = 16
 """Times `max_body_bytes` that waitress stores of a request's body, most of it on disk, before it
 calls the application; by default a gigabyte. A longer one it refuses itself (413)."""
 
-KEPT_ALIVE = 100
-"""Connections beyond the streams that a server keeps open between requests."""
+IDLE_CONNECTIONS = 900
+"""Connections beyond the threads, or as many without them, that a server holds: those that say
+nothing, those between two requests, those that are refused a stream. Where it would hold fewer,
+silent clients alone could keep everyone out; see `streaming.descriptors.BESIDE_STREAMS`."""
+
+SILENCE_TIMEOUT = 30
+"""Seconds after which waitress closes a connection on which nothing comes and nothing is taken, and
+nothing is being answered, be it by a silent stream; by default two minutes."""
+
+CLEANUP_INTERVAL = 5
+"""Seconds between two looks of waitress at which those are; by default 30."""
 
 MAX_REQUEST_LINE = 8190
 """Bytes of a request's first line that gunicorn takes at most; its default of 4094 is less than a
 parameter of 500 characters can come to, percent-encoded. The other servers take more."""
+
+
+def describe_exposure(host: str) -> str | None:
+    """Say why an application that asks for no tokens should not listen there; None where it may.
+
+    Args:
+        host: An address, or a name: it may where all that it stands for is of this machine alone.
+            One that stands for nothing is the server's to refuse.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return None
+    if all(ipaddress.ip_address(address[0]).is_loopback for *_, address in found):
+        return None
+    return f"{host} is open to others, and no [auth] asks who they are"
 
 
 _UVICORN_HEAD = "streaming.uvicorn_head:BoundedHeadProtocol"
@@ -102,6 +129,8 @@ def _uvicorn(serving: Serving) -> list[str]:
         *("app_quart:app", "--host", serving.host, "--port", str(serving.port)),
         *("--workers", str(serving.workers), "--no-access-log", "--http", parser),
         *("--timeout-graceful-shutdown", str(GRACE), "--log-level", "warning"),
+        # Whom to believe about a client's address is what `trusted_proxies` says.
+        "--no-proxy-headers",
     ]
 
 
@@ -115,10 +144,12 @@ def _hypercorn(serving: Serving) -> list[str]:
 def _granian(interface: str, app: str) -> Callable[[Serving], list[str]]:
     def arguments(serving: Serving) -> list[str]:
         threads = ["--blocking-threads", str(serving.threads)] if interface == "wsgi" else []
+        # It counts connections, and takes no further one at the bound.
+        connections = serving.threads + IDLE_CONNECTIONS
         return [
             *("--interface", interface, app, "--host", serving.host, "--port", str(serving.port)),
             *("--workers", str(serving.workers), "--workers-kill-timeout", str(GRACE), *threads),
-            *("--backpressure", str(serving.threads), "--log-level", "warning", "--no-ws"),
+            *("--backpressure", str(connections), "--log-level", "warning", "--no-ws"),
         ]
 
     return arguments
@@ -127,7 +158,7 @@ def _granian(interface: str, app: str) -> Callable[[Serving], list[str]]:
 def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
     def arguments(serving: Serving) -> list[str]:
         threads = ["--threads", str(serving.threads)] if worker_class == "gthread" else []
-        connections = serving.threads + KEPT_ALIVE
+        connections = serving.threads + IDLE_CONNECTIONS
         return [
             # One that lies in the working directory is for gunicorn's own command.
             *("--config", "python:streaming.gunicorn_hooks"),
@@ -144,7 +175,10 @@ def _gunicorn(worker_class: str, app: str) -> Callable[[Serving], list[str]]:
 def _waitress(serving: Serving) -> list[str]:
     return [
         *(f"--listen={serving.address}", f"--threads={serving.threads}"),
-        *(f"--connection-limit={serving.threads + KEPT_ALIVE}",),
+        f"--connection-limit={serving.threads + IDLE_CONNECTIONS}",
+        *(f"--channel-timeout={SILENCE_TIMEOUT}", f"--cleanup-interval={CLEANUP_INTERVAL}"),
+        # Whom to believe about a client's address is what `trusted_proxies` says.
+        "--no-clear-untrusted-proxy-headers",
         f"--outbuf-high-watermark={MAX_UNSENT_BYTES}",
         f"--max-request-body-size={serving.max_body_bytes * SPOOLED_BODIES}",
         # The other way takes no descriptor above 1023.

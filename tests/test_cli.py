@@ -127,6 +127,7 @@ def test_a_port_that_is_taken(config):
         ended = run_command(FANSTREAM, "serve", *options)
     assert ended.returncode == 2
     assert f"127.0.0.1:{running.port}" in ended.stderr
+    assert "--port" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

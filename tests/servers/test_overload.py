@@ -1,5 +1,10 @@
-"""All streams taken: the next is refused at once, other requests are served, room is used."""
+"""All streams taken: the next is refused at once, other requests are served, room is used.
 
+Beside them are clients that say nothing, and such as have been answered and stay: they must keep
+nobody out.
+"""
+
+import socket
 import time
 from contextlib import ExitStack
 
@@ -7,10 +12,15 @@ import pytest
 
 from tests.servers.connections import NoStreamError, stream_socket
 from tests.servers.stacks import MAX_STREAMS
-from tests.viewing import ask, eventually, problem
+from tests.serving import LOOPBACK
+from tests.viewing import TIMEOUT, ask, client, eventually, problem
 
 # Seconds for an answer that waits for nothing.
 AT_ONCE = 1.0
+
+# More than there are threads beside those of the streams.
+SILENT = 20
+KEPT_ALIVE = 20
 
 
 def try_open(served, target):
@@ -30,7 +40,7 @@ def target(key):
 
 @pytest.fixture
 def full(served, upstreams, key, target):
-    """Have all streams taken, and give what closes each."""
+    """Have all streams taken and idle connections beside them, and give what closes each stream."""
     with ExitStack() as opened:
         # Those of other tests have been left, which takes its time to be noticed.
         streams = [
@@ -38,6 +48,11 @@ def full(served, upstreams, key, target):
             for _ in range(MAX_STREAMS)
         ]
         upstreams.wait_calls(f"/held/{key}", MAX_STREAMS)
+        for _ in range(KEPT_ALIVE):
+            assert opened.enter_context(client(served.base_url)).get("/healthz").status_code == 200
+        for _ in range(SILENT):
+            address = (LOOPBACK, served.port)
+            opened.enter_context(socket.create_connection(address, timeout=TIMEOUT))
         yield streams
     upstreams.wait_closed_by_peer(f"/held/{key}", MAX_STREAMS)
 
