@@ -2,22 +2,25 @@
 
 import importlib.util
 import os
+import re
 import signal
 import socket
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from streaming import gunicorn_conf
+from streaming.core.settings import ServerSettings
 from streaming.engine.control import CONTROL_VARIABLE, find_ending
 from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
+from streaming.servers import GRACE, IDLE_CONNECTIONS, THREADS_BESIDE_STREAMS
 from tests.serving import ROOT, Served, free_port, run_command, serving_command
 from tests.upstreams import UpstreamsThread
 from tests.viewing import Viewer, ask, eventually, watching
@@ -46,6 +49,22 @@ WORKERS = {
     "gevent": ("--worker-class", "gevent", "app_flask:app"),
     "asgi": ("--worker-class", "asgi", "app_quart:app"),
 }
+
+# An application that brings nothing of fanstream's but its hooks.
+OWN = """
+from flask import Flask
+app = Flask("own")
+
+@app.get("/own")
+def own():
+    return "own"
+"""
+
+# The configuration that docs/servers.md has for such an application.
+SNIPPET = re.search(
+    r"(?s)```python\n(from streaming\.gunicorn_hooks .*?)```",
+    (ROOT / "docs" / "servers.md").read_text(),
+)[1]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("gunicorn") is None and "CI" not in os.environ,
@@ -150,7 +169,38 @@ def test_a_run_may_finish_while_its_worker_ends(worker, upstreams, key, tmp_path
     assert "reason=finished ok=1" in served.log()
 
 
-@pytest.mark.parametrize("worker", ["gthread", "asgi"])
+def test_ctrl_c_ends_at_once_and_in_order(worker, upstreams, tmp_path):
+    """As the first signal: no run is waited for, and all that ends is told and closed."""
+    config = CONFIG.replace(f"drain_timeout = {DRAIN_TIMEOUT}", "drain_timeout = 60.0")
+    held = [f"/feeds/held?key={uuid4().hex}" for _ in range(2)]
+    with gunicorn(worker, upstreams, tmp_path, config=config) as served, ExitStack() as stack:
+        viewers = open_streams(stack, served, [*held, "/plain", "/async"])
+        told = time.monotonic()
+        served.interrupt()
+        ends = Counter(last_words(viewers))
+        assert served.wait() == 0
+    assert time.monotonic() - told < 10
+    assert ends == {("done", "shutdown"): 2, ("shutdown", "drain"): 2}
+    noted = notes(tmp_path)
+    assert (noted["plain"], noted["async"]) == (1, 1)
+    assert noted["request"] == (5 if worker == "asgi" else 7)
+    upstreams.wait_idle()
+    assert "Traceback" not in served.log()
+
+
+def test_sigquit_ends_in_order_beside_a_silent_client(worker, upstreams, tmp_path):
+    """Who says nothing is not waited for, and does not keep the views from their ends."""
+    with gunicorn(worker, upstreams, tmp_path) as served, ExitStack() as stack:
+        viewers = open_streams(stack, served, ["/async"])
+        stack.enter_context(socket.create_connection(("127.0.0.1", served.port), timeout=10.0))
+        told = time.monotonic()
+        served.signal(signal.SIGQUIT)
+        assert last_words(viewers) == [("shutdown", "drain")]
+        assert served.wait() == 0
+    assert time.monotonic() - told < 10
+    assert notes(tmp_path)["async"] == 1
+
+
 def test_ctrl_c_after_a_signal_ends_at_once(worker, upstreams, key, tmp_path):
     """Long before the time that streams have; gunicorn itself allows 2 s for it."""
     config = CONFIG.replace(f"drain_timeout = {DRAIN_TIMEOUT}", "drain_timeout = 60.0")
@@ -162,8 +212,7 @@ def test_ctrl_c_after_a_signal_ends_at_once(worker, upstreams, key, tmp_path):
         assert last_words(own) == [("shutdown", "drain")]
         told = time.monotonic()
         served.signal(signal.SIGINT)
-        if worker != "asgi":  # which then cuts connections off before anybody is asked
-            assert last_words(held) == [("done", "shutdown")]
+        assert last_words(held) == [("done", "shutdown")]
         assert served.wait() == 0
     assert time.monotonic() - told < 10
     upstreams.wait_idle()
@@ -210,14 +259,17 @@ def test_threads_bound_the_streams(upstreams, tmp_path):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--workers", "2"], "memory:"),
-        (["--worker-class", "sync", "--threads", "1"], "sync"),
+        (["--workers", "2", "app_flask:app"], "memory:"),
+        (["--worker-class", "sync", "--threads", "1", "app_flask:app"], "sync"),
+        (["--worker-class", "asgi", "app_flask:app"], "use -k gthread or gevent"),
+        (["app_quart:app"], "use -k asgi"),
+        (["--worker-class", "gevent", "app_quart:create()"], "use -k asgi"),
     ],
 )
 def test_what_could_not_serve_does_not_start(options, reason, tmp_path):
     """A sentence, no traceback, and the status of a wrong command."""
-    command = ["-m", "gunicorn", "-c", "python:streaming.gunicorn_conf", *options]
-    ended = run_command(*command, "--bind", f"127.0.0.1:{free_port()}", "app_flask:app")
+    command = ["-m", "gunicorn", "-c", "python:streaming.gunicorn_conf"]
+    ended = run_command(*command, "--bind", f"127.0.0.1:{free_port()}", *options)
     assert (ended.returncode, reason in ended.stderr) == (2, True)
     assert "Traceback" not in ended.stderr
 
@@ -238,6 +290,20 @@ def test_too_short_a_time_warns(upstreams, tmp_path):
         assert "warning: graceful_timeout is 1 s" in served.log()
 
 
+@pytest.mark.parametrize(
+    ("host", "auth", "warns"),
+    [("0.0.0.0", "", True), ("0.0.0.0", "[auth]\njwt_secret = '%s'" % ("s" * 32), False)],
+)
+def test_listening_beyond_loopback_warns(upstreams, tmp_path, host, auth, warns):
+    """As `fanstream serve` does, where nobody is asked for a token."""
+    config = f"{CONFIG}\n{auth}"
+    options = ["--bind", f"{host}:{free_port()}"]
+    with gunicorn("gthread", upstreams, tmp_path, options=options, config=config) as served:
+        said = served.log()
+    assert (f"warning: {host} is open to others" in said) == warns
+    assert "127.0.0.1 is open" not in said
+
+
 def test_a_parent_goes_before(monkeypatch):
     """Under `fanstream serve` it is the parent alone that says when to drain."""
     monkeypatch.setenv(CONTROL_VARIABLE, "/nowhere")
@@ -247,14 +313,35 @@ def test_a_parent_goes_before(monkeypatch):
     assert find_ending() is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="others lack the option")
-def test_the_asgi_workers_clients_may_vanish():
-    """It gives no connection away, but those that are accepted inherit what is set before."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        sockets = [SimpleNamespace(sock=listening)]
-        cfg = SimpleNamespace(worker_class_str="asgi")
-        pre_fork(None, SimpleNamespace(cfg=cfg, sockets=sockets))
-        assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+def test_no_token_is_in_the_access_log(tmp_path):
+    """Of an application of one's own, which says nothing of logs and takes the hooks alone."""
+    port = free_port()
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "gunicorn.conf.py").write_text(SNIPPET)
+    command = ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--access-logfile", "-"]
+    command += ["--no-control-socket", "own:app"]
+    with serving_command(*command, port=port, folder=tmp_path, cwd=tmp_path) as served:
+        assert ask(served.base_url, "/own?access_token=pr1vate&x=1").status_code == 200
+        eventually(lambda: "GET /own?access_token=…&x=1 " in served.log())
+    assert "pr1vate" not in served.log()
+
+
+def test_the_documented_configuration_is_this_one(monkeypatch):
+    """What docs/servers.md has people write themselves says the same, for the defaults."""
+    documented: dict[str, Any] = {}
+    exec(SNIPPET, documented)
+    server = ServerSettings()
+    threads = server.max_streams + THREADS_BESIDE_STREAMS
+    wanted = {
+        "worker_class": gunicorn_conf.worker_class,
+        "threads": threads,
+        "worker_connections": threads + IDLE_CONNECTIONS,
+        "graceful_timeout": server.drain_timeout + GRACE,
+        "limit_request_line": gunicorn_conf.limit_request_line,
+        "loglevel": gunicorn_conf.loglevel,
+    }
+    assert wanted.items() <= documented.items()
+    assert all(documented[hook.__name__] is hook for hook in (post_fork, pre_fork, worker_int))
 
 
 def test_each_setting_is_one_of_gunicorns():

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from streaming.adapter import make_engine
+from streaming.core.settings import ServerSettings, Settings
+from streaming.engine.keep_alive import SILENCE_MARGIN
 from streaming.engine.listeners import bound_listeners
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone lists descriptors")
@@ -61,3 +64,11 @@ def test_no_descriptor_is_left_open(listener: socket.socket) -> None:
     before = len(list(DESCRIPTORS.iterdir()))
     bound_listeners(os.getpid(), seconds=SECONDS)
     assert len(list(DESCRIPTORS.iterdir())) == before
+
+
+async def test_an_engine_bounds_them(listener: socket.socket) -> None:
+    """Whatever a server shows of its clients: a little later than the engine itself would."""
+    settings = Settings(server=ServerSettings(send_timeout=SECONDS))
+    engine = make_engine(settings)
+    assert timeout_of(listener) == (SECONDS + SILENCE_MARGIN) * 1000
+    await engine.aclose()
