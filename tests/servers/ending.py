@@ -64,13 +64,14 @@ def end_once(stack: Stack, upstreams: UpstreamsThread, folder: Path) -> Ending:
 
 
 def end_twice(stack: Stack, upstreams: UpstreamsThread, folder: Path) -> Ending:
-    """Send two SIGTERMs to a server with an open stream, the second once the first is heeded."""
-    key = uuid4().hex
+    """Send two SIGTERMs to a server with ten open streams, the second once the first is heeded."""
     with (
         serving_stack(stack, upstreams, folder=folder, drain_timeout=LONG_DRAIN_TIMEOUT) as served,
-        stream_socket(served.port, f"/feeds/held?key={key}") as stream,
+        ExitStack() as viewers,
     ):
-        read_until(stream, b"start")
+        for path in (_PATHS * STREAMS)[:STREAMS]:
+            target = f"{path}&key={uuid4().hex}"
+            read_until(viewers.enter_context(stream_socket(served.port, target)), b"start")
         started = _descendants(served.process.pid)
         served.signal()
         eventually(lambda: ask(served.base_url, "/readyz").status_code == 503)
