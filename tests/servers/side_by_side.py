@@ -28,6 +28,8 @@ def side_by_side(
     cases = dict.fromkeys(
         item.callspec.params["case"] for item in items if hasattr(item, "callspec")
     )
+    # Made here: each of the threads would make one of its own, were it the first to ask for it.
+    request.getfixturevalue("tmp_path_factory").getbasetemp()
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         results: dict[Any, Future[T]] = {case: pool.submit(run, case) for case in cases}
         yield lambda case: results[case].result()
