@@ -4,7 +4,7 @@ A synchronous state machine, so that one implementation serves a coroutine and a
 that is said about beats, lag, age and ends can be tested without a loop:
 
     OPENING   nothing was written           -> READING  the preamble, and what is there already
-    READING   what the log has, or a beat   -> CLOSING  `shutdown` was written
+    READING   what the log has, or a beat   -> CLOSING  `shutdown` is the last to be written
                                             -> ENDED    the log has ended and all of it is written
     CLOSING   the last bytes are out        -> ENDED
     ENDED     nothing more
@@ -12,9 +12,11 @@ that is said about beats, lag, age and ends can be tested without a loop:
 It knows no clock: each step is given the time. The rules are CONTRACT's "Wires" and "Events".
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import accumulate
 from typing import Literal, Protocol
 
 from streaming.core.entry import LogReader, encode_event
@@ -22,7 +24,11 @@ from streaming.core.event import Event
 from streaming.core.wire import Wire
 
 MAX_WRITE_BYTES = 65536
-"""Payload bytes that one write joins; what is beyond waits for the next step."""
+"""Bytes of one write; what is beyond waits for the next step, be it the rest of an event. So a
+client that reads slowly makes headway with each of them, however long an event is."""
+
+Piece = bytes | memoryview
+"""Bytes of an event, or a part of them, that are shared with the log and with other viewers."""
 
 ShutdownReason = Literal["drain", "max_age", "lagging"]
 
@@ -62,6 +68,44 @@ class BodyLimits:
     ping_interval: float
     max_lag_events: int
     max_lag_bytes: int
+
+
+class Unwritten:
+    """What is still to be written: pieces, joined or cut to writes of `MAX_WRITE_BYTES`.
+
+    Attributes:
+        size: Its bytes.
+    """
+
+    __slots__ = ("_pieces", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._pieces: list[Piece] = []
+
+    def extend(self, pieces: Sequence[Piece]) -> None:
+        """Put further pieces behind the others."""
+        self._pieces.extend(pieces)
+        self.size += sum(map(len, pieces))
+
+    def take(self) -> bytes:
+        """Take the next write off the front; it cuts a piece only where that is longer than it."""
+        if self.size <= MAX_WRITE_BYTES:
+            written = b"".join(self._pieces)
+            self._pieces.clear()
+            self.size = 0
+            return written
+        ends = list(accumulate(map(len, self._pieces)))
+        count = bisect_right(ends, MAX_WRITE_BYTES)
+        if not count:
+            self.size -= MAX_WRITE_BYTES
+            longer = memoryview(self._pieces[0])
+            self._pieces[0] = longer[MAX_WRITE_BYTES:]
+            return bytes(longer[:MAX_WRITE_BYTES])
+        self.size -= ends[count - 1]
+        written = b"".join(self._pieces[:count])
+        del self._pieces[:count]
+        return written
 
 
 class _State(Enum):
@@ -110,6 +154,7 @@ class StreamBody:
         self._beat_at = now + limits.ping_interval
         self._shutdown: ShutdownReason | None = None
         self._state = _State.OPENING
+        self._unwritten = Unwritten()
         # How far it has come, for its lag: what was there when it came is a replay, and so is what
         # it reads again after a `reset`.
         self._furthest = log.last
@@ -119,18 +164,15 @@ class StreamBody:
 
     def step(self, now: float) -> Step:
         """See `Body`. Must not be called by two threads at once."""
-        if self._state is _State.READING:
-            written = self._read(now)
-        elif self._state is _State.OPENING:
+        if self._state is _State.OPENING:
             self._state = _State.READING
-            written = self._open() + self._read(now)
-        else:
-            self._state = _State.ENDED
-            return None
-        if written:
+            self._unwritten.extend(self._open())
+        if self._state is _State.READING:
+            self._read(now)
+        if self._unwritten.size:
             self._beat_at = now + self._limits.ping_interval
-            return written
-        if self._log.is_ended and self._cursor >= self._log.last:
+            return self._unwritten.take()
+        if self._state is not _State.READING or self._is_read_out():
             self._state = _State.ENDED
             return None
         if now >= self._beat_at:
@@ -146,43 +188,43 @@ class StreamBody:
         """See `Body`."""
         self._beat_at = float("-inf")
 
-    def _open(self) -> bytes:
+    def _open(self) -> list[bytes]:
         # With the id: a client forgets it at the first blank line that comes without one.
         preamble = self._wire.preamble(
             retry_ms=self._limits.retry_ms,
             ping_interval=self._limits.ping_interval,
             id=self._last_id,
         )
-        return preamble + b"".join(encode_event(self._wire, event) for event in self._opening)
+        return [preamble, *(encode_event(self._wire, event) for event in self._opening)]
 
-    def _read(self, now: float) -> bytes:
+    def _read(self, now: float) -> None:
         if self._is_lagging():
-            return self._close("lagging")
-        pieces = self._pending()
+            self._close("lagging")
+            return
+        if (room := MAX_WRITE_BYTES - self._unwritten.size) > 0:
+            self._add_pending(room)
         if self._is_read_out():
-            return b"".join(pieces)
+            return
         if now >= self._expires:
             self._shutdown = self._shutdown or "max_age"
         if self._shutdown is not None:
-            pieces.append(self._close(self._shutdown))
-        return b"".join(pieces)
+            self._close(self._shutdown)
 
-    def _pending(self) -> list[bytes]:
+    def _add_pending(self, max_bytes: int) -> None:
         """Encode what the log has for this viewer; first a `reset` where a part of it is gone."""
-        pieces = []
-        entries = self._log.read(self._cursor, max_bytes=MAX_WRITE_BYTES)
+        entries = self._log.read(self._cursor, max_bytes=max_bytes)
         # Asked after reading: the log may be trimmed in another thread between the two.
         if self._has_missed():
-            pieces.append(encode_event(self._wire, Event("reset", {"reason": "trimmed"})))
+            reset = encode_event(self._wire, Event("reset", {"reason": "trimmed"}))
+            self._unwritten.extend((reset,))
             self._cursor = 0
-            entries = self._log.read(0, max_bytes=MAX_WRITE_BYTES)
+            entries = self._log.read(0, max_bytes=max_bytes)
         if entries:
             self._cursor = entries[-1].n
             self._furthest = max(self._furthest, self._cursor)
             self._offset = max(self._offset, entries[-1].offset)
             wire = self._wire
-            pieces.extend([entry.encoded(wire) for entry in entries])
-        return pieces
+            self._unwritten.extend([entry.encoded(wire) for entry in entries])
 
     def _has_missed(self) -> bool:
         """Say whether something is gone that the viewer has not had and was not told of."""
@@ -203,8 +245,9 @@ class StreamBody:
             return True
         return self._log.end_offset - self._offset > self._limits.max_lag_bytes
 
-    def _close(self, reason: ShutdownReason) -> bytes:
+    def _close(self, reason: ShutdownReason) -> None:
         self._state = _State.CLOSING
         retry_ms = self._limits.retry_ms
         data = {"reason": reason, "reconnect_ms": retry_ms}
-        return encode_event(self._wire, Event("shutdown", data, retry_ms=retry_ms))
+        said = encode_event(self._wire, Event("shutdown", data, retry_ms=retry_ms))
+        self._unwritten.extend((said,))

@@ -1,6 +1,7 @@
 """The body of a viewer, stepped with times of the test's own: no clock, no loop, no thread."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -96,18 +97,61 @@ def test_pending_in_one_write() -> None:
     assert names(write(body)) == [f"chunk {n}" for n in range(1, 21)]
 
 
-@pytest.mark.parametrize("size", [1000, 40_000, 200_000])
+@pytest.mark.parametrize("size", [100, 1000, 20_000, 40_000, 60_000])
 def test_write_bounded(size: int) -> None:
-    """A write joins payloads up to its bound and the one that passes it; the rest follows."""
-    log, sizes = TrimmingLog(), []
+    """Writes join as many whole events as their bound holds; what is left goes with the next."""
+    log, sizes, seen = TrimmingLog(), [], []
     for _ in range(100):
         log.append(data="x" * (size - 2))
     body = make_body(log)
-    body.step(OPENED)
     while isinstance(written := body.step(OPENED), bytes):
-        sizes.append(written.count(b"x"))
-    assert max(sizes) <= MAX_WRITE_BYTES + size
-    assert len(sizes) >= 100 * size // (MAX_WRITE_BYTES + size) - 1
+        sizes.append(len(written))
+        seen += names(written)
+    one = len(log.held[-1].encoded(SSE))
+    assert all(MAX_WRITE_BYTES - one < size <= MAX_WRITE_BYTES for size in sizes[:-1])
+    assert seen == [f"chunk {n}" for n in range(1, 101)]
+
+
+def test_long_event_in_many_writes() -> None:
+    """An event longer than a write is cut, byte for byte, and its end goes with what follows."""
+    log, pieces = TrimmingLog(), []
+    log.append(data="x" * 200_000)
+    log.append(data="y" * 200_000)
+    log.append("done")
+    body = make_body(log)
+    while isinstance(written := body.step(OPENED), bytes):
+        pieces.append(written)
+    assert b"".join(pieces) == PREAMBLE + b"".join(entry.encoded(SSE) for entry in log.held)
+    assert max(map(len, pieces)) == MAX_WRITE_BYTES
+    assert len(pieces) <= 400_000 // MAX_WRITE_BYTES + 4
+
+
+def test_nothing_comes_between_the_parts_of_an_event() -> None:
+    """Neither a beat that is asked for or due, nor `shutdown`, before its end."""
+    log, written = TrimmingLog(), b""
+    log.append(data="x" * 200_000)
+    body = make_body(log, expires=OPENED + 10)
+    for now in (OPENED, OPENED + 1, OPENED + 20, OPENED + 40, OPENED + 60):
+        body.hasten_beat()
+        body.shut_down("drain")
+        written += write(body, now)
+    assert body.step(OPENED + 80) is None
+    assert written.startswith(PREAMBLE + log.held[0].encoded(SSE))
+    assert names(written) == ["chunk 1", "shutdown"]
+
+
+def test_viewers_share_a_long_event() -> None:
+    """Who is in the middle of it holds what was cut off for its write, and no copy of the rest."""
+    log = TrimmingLog()
+    log.append(data="x" * 2_000_000)
+    log.held[0].encoded(SSE)
+    tracemalloc.start()
+    bodies = [make_body(log) for _ in range(20)]
+    written = [[body.step(OPENED), body.step(OPENED)] for body in bodies]
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(written) == 20
+    assert held < 20 * 2 * MAX_WRITE_BYTES + 200_000
 
 
 def test_waits_when_all_is_written() -> None:

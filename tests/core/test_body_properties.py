@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from streaming.core import body as body_module
 from streaming.core.body import BodyLimits, StreamBody
 from streaming.core.sse_decoder import ReceivedEvent, SseDecoder
 from streaming.core.wire import WIRES
@@ -19,6 +20,8 @@ class ResumingViewer(RuleBasedStateMachine):
 
     `story` is what it knows: the numbers since the last `reset`, or since it came.
     """
+
+    writes_per_event = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,11 +116,31 @@ class ResumingViewer(RuleBasedStateMachine):
         self.log.before_read = lambda: None
         if not self.log.is_ended:
             self.log.append("done")
-        for _ in range(self.log.last + 3):
+        for _ in range((self.log.last + 3) * self.writes_per_event):
             self.step(0.0)
         assert self.cursor == self.log.last
         assert {entry.n for entry in self.log.held} <= set(self.story)
 
 
+class CutViewer(ResumingViewer):
+    """The same where hardly an event fits into a write, so that it also breaks off within one."""
+
+    writes_per_event = 4
+
+    def __init__(self) -> None:
+        self.max_write_bytes = body_module.MAX_WRITE_BYTES
+        body_module.MAX_WRITE_BYTES = 40
+        super().__init__()
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            body_module.MAX_WRITE_BYTES = self.max_write_bytes
+
+
 TestResumingViewer = ResumingViewer.TestCase
-TestResumingViewer.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestCutViewer = CutViewer.TestCase
+TestResumingViewer.settings = TestCutViewer.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None
+)
