@@ -1,6 +1,7 @@
 """A hundred viewers of one run, half of them deaf, while events of 20 KB flow: nobody waits.
 
-What is shown here is that all arrives, and in time; `python -m benchmarks deaf` has the figures.
+And so it is with the deaf who have asked for a long document. What is shown here is that all
+arrives, and in time; `python -m benchmarks deaf` has the figures.
 """
 
 import socket
@@ -16,6 +17,7 @@ import pytest
 from tests.crowd import Crowd, Reader, ask, crowd, read_out
 from tests.inspecting import Inspected, inspecting
 from tests.upstreams import UpstreamsThread
+from tests.viewing import ask as ask_whole
 from tests.viewing import eventually
 
 READERS = DEAF = 50
@@ -23,6 +25,7 @@ EVENTS = 300
 EVENT_BYTES = 20_000
 INTERVAL = 0.015
 SEND_TIMEOUT = 2.0
+DOCUMENT_BYTES = 8_000_000
 
 CONFIG = f"""
 [server]
@@ -32,6 +35,13 @@ max_lag_bytes = 1000000
 
 [log]
 max_log_bytes = 64000000
+
+[feeds.long]
+on_disconnect = "detach"
+[feeds.long.upstreams.a]
+url = "${{UPSTREAMS}}/long-line?bytes={DOCUMENT_BYTES}"
+read = "text"
+max_bytes = {DOCUMENT_BYTES + 1}
 
 [feeds.wide]
 share = true
@@ -49,6 +59,9 @@ LOG_BYTES = 2 * EVENTS * EVENT_BYTES
 VIEWER_BYTES = 256 << 10
 MEMORY_BYTES = LOG_BYTES + (READERS + DEAF) * VIEWER_BYTES + (16 << 20)
 
+# The same for a document, which nobody holds beside the log. A copy each would take 400 MB.
+DOCUMENT_MEMORY_BYTES = DEAF * VIEWER_BYTES + (16 << 20)
+
 # Start, the chunks, the result, done.
 ALL_NUMBERS = list(range(1, EVENTS + 4))
 
@@ -65,9 +78,9 @@ class Watched:
     descriptors_left: int
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
+each_server = {
+    "scope": "module",
+    "params": [
         ("quart", "uvicorn"),
         ("flask", "gunicorn"),
         *(
@@ -82,8 +95,11 @@ class Watched:
             ]
         ),
     ],
-    ids="-".join,
-)
+    "ids": "-".join,
+}
+
+
+@pytest.fixture(**each_server)
 def watched(request, tmp_path_factory) -> Iterator[Watched]:
     app, server = request.param
     with UpstreamsThread() as upstreams:
@@ -194,3 +210,72 @@ def test_the_deaf_leave_no_descriptor(watched):
 def test_memory_is_bounded(watched):
     """The server has grown by no more than `MEMORY_BYTES`."""
     assert watched.grown_bytes < MEMORY_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What came of those who asked for a long document and read none of it."""
+
+    grown_bytes: int
+    open_beside: int
+    read_beside: int
+    seen_by_deaf: list[int]
+
+
+@pytest.fixture(**each_server)
+def asked(request, tmp_path_factory) -> Iterator[Asked]:
+    app, server = request.param
+    with UpstreamsThread() as upstreams:
+        folder = tmp_path_factory.mktemp(server)
+        # So few that the deaf alone would keep all others waiting, if they were not counted.
+        options = ["--threads", str(DEAF + 10)]
+        env = {"UPSTREAMS": upstreams.base_url}
+        with inspecting(
+            app, CONFIG, folder=folder, server=server, env=env, options=options
+        ) as served:
+            yield ask_for_document(served)
+
+
+def ask_for_document(served: Inspected) -> Asked:
+    run = ask_whole(served.base_url, "/feeds/long?format=json").json()["run"]
+    target = f"/runs/{run}?format=json"
+    memory_before = served.memory_bytes()
+    with crowd(served.port, target, readers=0, deaf=DEAF) as deaf, sampling(served) as memory:
+        open_beside = served.look()["streams"]
+        read_beside = len(ask_whole(served.base_url, target).content)
+        eventually(lambda: not served.look()["viewers"])
+        seen_by_deaf = [count_rest(connection) for connection in deaf.deaf]
+    return Asked(
+        grown_bytes=max(memory) - memory_before,
+        open_beside=open_beside,
+        read_beside=read_beside,
+        seen_by_deaf=seen_by_deaf,
+    )
+
+
+def count_rest(connection: socket.socket) -> int:
+    seen = 0
+    with suppress(ConnectionResetError):
+        while piece := connection.recv(1 << 18):
+            seen += len(piece)
+    return seen
+
+
+def test_documents_take_slots(asked):
+    """Who asks for one is counted as a stream while it is written."""
+    assert asked.open_beside == DEAF
+
+
+def test_documents_are_read_beside_the_deaf(asked):
+    """Whoever reads has the whole document, while others read nothing of theirs."""
+    assert asked.read_beside > DOCUMENT_BYTES
+
+
+def test_who_does_not_read_a_document_is_closed(asked):
+    """After `send_timeout`, and what they find in their kernel's buffers is not all of it."""
+    assert max(asked.seen_by_deaf) < DOCUMENT_BYTES
+
+
+def test_memory_of_documents_is_bounded(asked):
+    """The server has grown by no more than `DOCUMENT_MEMORY_BYTES`."""
+    assert asked.grown_bytes < DOCUMENT_MEMORY_BYTES

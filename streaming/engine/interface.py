@@ -16,7 +16,6 @@ from streaming.core.arguments import (
 )
 from streaming.core.bearer import find_token
 from streaming.core.caller import ANYONE, Caller
-from streaming.core.document import encode_state
 from streaming.core.errors_request import (
     Forbidden,
     MissingToken,
@@ -42,7 +41,7 @@ from streaming.core.routes import OPEN_OPERATIONS, ROUTES
 from streaming.core.settings import Settings
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
-from streaming.engine.streams import Place, check_reserved, open_stream, stream_headers
+from streaming.engine.streams import Place, check_reserved, open_state, open_stream
 
 Operation = Callable[[Request, Caller], Awaitable[Reply]]
 
@@ -228,7 +227,7 @@ class Interface:
             raise Forbidden("watch this run")
         check_no_arguments(request)
         if format == "json":
-            return Reply(headers=stream_headers(format), body=encode_state(run.log))
+            return open_state(self.engine, request, run)
         place = _find_place_in(run, request.last_event_id)
         if place.is_at_end:
             return Reply(status=204, headers=(("Vary", "Accept"),))

@@ -1,4 +1,7 @@
-"""Opening a stream: its slot, the place where it starts to read, its body and its viewer."""
+"""Opening a stream: its slot, the place where it starts to read, its body and its viewer.
+
+A document is a stream too, also one that waits for nothing: its client may be as slow as any.
+"""
 
 import errno
 from collections.abc import Callable
@@ -111,10 +114,35 @@ def open_stream(
     )
     if format in WIRES:
         place.run.log.keep_encoded(format)
-    viewer = Viewer(body, log=place.run.log)
-    viewer.on_close(release)
+    reply = _reply_with(body, place.run, engine=engine, headers=headers, release=release)
     place.run.attach()
-    viewer.on_close(place.run.detach)
+    reply.viewer.on_close(place.run.detach)
+    return reply
+
+
+def open_state(engine: Engine, request: Request, run: Run) -> Reply:
+    """Open the document of a run as it stands; for a HEAD, say only what its headers would be.
+
+    It takes a slot as any stream does, for its client may be as slow; but who looks at a run is
+    no viewer of it, so that neither their coming nor their leaving changes what becomes of it.
+
+    Raises:
+        TooManyStreams, TooManyStreamsPerAddress: A bound is reached.
+    """
+    headers = stream_headers("json")
+    if request.method == "HEAD":
+        return Reply(headers=headers)
+    release = admit(engine, request)
+    now = monotonic()
+    body = DocumentBody(run.log, now=now, ping_interval=engine.limits.ping_interval, expires=now)
+    return _reply_with(body, run, engine=engine, headers=headers, release=release)
+
+
+def _reply_with(
+    body: Body, run: Run, *, engine: Engine, headers: Headers, release: Callable[[], None]
+) -> StreamReply:
+    viewer = Viewer(body, log=run.log)
+    viewer.on_close(release)
     engine.add(viewer)
     return StreamReply(headers=headers, viewer=viewer, engine=engine)
 

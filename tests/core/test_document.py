@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from streaming.core.document import BEAT, DocumentBody, encode_state
+from streaming.core.body import MAX_WRITE_BYTES
+from streaming.core.document import BEAT, DocumentBody, document_pieces
 from tests.trimming_log import TrimmingLog
 
 OPENED = 1000.0
@@ -32,6 +33,10 @@ def make_body(log: TrimmingLog, **options: Any) -> DocumentBody:
     return DocumentBody(log, **{"now": OPENED, "ping_interval": 15.0, **options})
 
 
+def whole(log: TrimmingLog) -> bytes:
+    return b"".join(document_pieces(log))
+
+
 def without(data: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in names}
 
@@ -41,7 +46,7 @@ def without(data: dict[str, Any], *names: str) -> dict[str, Any]:
 
 def test_document_of_a_finished_run() -> None:
     """The outcomes stand under their upstreams' names; attempts and chunks are left out."""
-    assert json.loads(encode_state(full_log())) == {
+    assert json.loads(whole(full_log())) == {
         "run": "r",
         "feed": "city",
         "params": {"name": "Oslo"},
@@ -53,7 +58,7 @@ def test_document_of_a_finished_run() -> None:
 
 def test_document_is_one_line() -> None:
     """It ends as a line, and has no other line break."""
-    written = encode_state(full_log())
+    written = whole(full_log())
     assert written.endswith(b"}\n")
     assert written.count(b"\n") == 1
 
@@ -63,16 +68,16 @@ def test_document_of_a_live_run() -> None:
     log = TrimmingLog()
     log.append("start", START)
     log.append("result", RESULT)
-    document = json.loads(encode_state(log))
+    document = json.loads(whole(log))
     assert (document["done"], list(document["results"]), document["failures"]) == (None, ["b"], {})
 
 
 def test_document_of_a_trimmed_log() -> None:
     """What a full log lets go is not part of it anyway."""
     log = full_log()
-    before = encode_state(log)
+    before = whole(log)
     log.trim_through(log.last)
-    assert encode_state(log) == before
+    assert whole(log) == before
 
 
 @pytest.mark.parametrize(
@@ -92,28 +97,92 @@ def test_values_stand_as_they_stood(value: bytes) -> None:
     log = TrimmingLog()
     log.append("start", START)
     log.append("result", {"upstream": "a", "body": msgspec.Raw(value)})
-    assert b'"results":{"a":{"body":' + value + b"}}" in encode_state(log)
+    assert b'"results":{"a":{"body":' + value + b"}}" in whole(log)
 
 
 def test_names_of_upstreams_are_read() -> None:
     """A name that JSON escapes is the same name in the document."""
     log = TrimmingLog()
     log.append("result", {"upstream": 'a"\\é', "body": 1})
-    assert json.loads(encode_state(log))["results"] == {'a"\\é': {"body": 1}}
+    assert json.loads(whole(log))["results"] == {'a"\\é': {"body": 1}}
 
 
-def test_holds_little_more_than_the_log() -> None:
-    """A body that would be a hundred times its size as objects is passed through as bytes."""
+def test_outcomes_stand_beside_each_other() -> None:
+    """Also those that have nothing beside their names."""
     log = TrimmingLog()
-    log.append("result", {"upstream": "a", "body": msgspec.Raw(b"[" + b"{}," * 300_000 + b"{}]")})
+    for name in "ab":
+        log.append("result", {"upstream": name})
+        log.append("failure", {"upstream": name, "code": name})
+    document = json.loads(whole(log))
+    assert document["results"] == {"a": {}, "b": {}}
+    assert document["failures"] == {"a": {"code": "a"}, "b": {"code": "b"}}
+
+
+def big_log() -> TrimmingLog:
+    """A body that would be a hundred times its size as objects."""
+    log = TrimmingLog()
+    log.append("start", START)
+    body = msgspec.Raw(b"[" + b"{}," * 300_000 + b"{}]")
+    log.append("result", {"upstream": "a", "body": body})
+    log.append("done", DONE)
+    return log
+
+
+def test_viewers_share_the_log() -> None:
+    """Twenty that have begun to read a document hold a write each, and no copy of it."""
+    log = big_log()
     tracemalloc.start()
-    encode_state(log)
-    peak = tracemalloc.get_traced_memory()[1]
+    bodies = [make_body(log) for _ in range(20)]
+    written = [[body.step(OPENED), body.step(OPENED)] for body in bodies]
+    held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5 * log.end_offset
+    assert all(isinstance(piece, bytes) for pieces in written for piece in pieces)
+    assert held < log.end_offset + len(bodies) * 2 * MAX_WRITE_BYTES
 
 
 # ----------------------------------------------------------------------------- its body
+
+
+def rest_of(body: DocumentBody) -> list[bytes]:
+    pieces = []
+    while isinstance(written := body.step(OPENED), bytes):
+        pieces.append(written)
+    assert written is None
+    return pieces
+
+
+def test_writes_are_bounded() -> None:
+    """A document is cut into writes, which are full but for a few, and together are all of it."""
+    log = big_log()
+    pieces = rest_of(make_body(log))
+    assert max(map(len, pieces)) == MAX_WRITE_BYTES
+    assert len(pieces) <= log.end_offset // MAX_WRITE_BYTES + 3
+    assert b"".join(pieces) == whole(log)
+
+
+def test_document_is_of_its_first_write() -> None:
+    """What happens to the run while a slow viewer reads has no part in it."""
+    log = big_log()
+    log.held.pop()
+    log.is_ended = False
+    body = make_body(log, expires=OPENED)
+    before = whole(log)
+    first = body.step(OPENED)
+    assert isinstance(first, bytes)
+    log.append("failure", FAILURE)
+    log.append("done", DONE)
+    log.held.clear()
+    assert first + b"".join(rest_of(body)) == before
+
+
+def test_shut_down_in_its_middle_changes_nothing() -> None:
+    """A document that has begun is written to its end."""
+    log = big_log()
+    body = make_body(log)
+    first = body.step(OPENED)
+    assert isinstance(first, bytes)
+    body.shut_down("drain")
+    assert first + b"".join(rest_of(body)) == whole(log)
 
 
 def test_beat_at_once() -> None:
@@ -138,7 +207,7 @@ def test_document_at_the_end() -> None:
     """Once the run has ended its document is written, and then there is nothing more."""
     log = full_log()
     body = make_body(log)
-    assert body.step(OPENED) == encode_state(log)
+    assert body.step(OPENED) == whole(log)
     assert [body.step(OPENED), body.step(OPENED + 100)] == [None, None]
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from streaming.core import codec
 from streaming.core.errors_request import (
     InvalidParameter,
     RequestError,
@@ -16,7 +17,7 @@ from streaming.core.feed import Feed, Upstream
 from streaming.core.message import Reply, Request
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
-from streaming.engine.streams import Place, StreamReply, open_stream
+from streaming.engine.streams import Place, StreamReply, open_state, open_stream
 from streaming.engine.viewer import drive
 from tests.fan_out import ended, engine_of, start
 from tests.upstreams import Upstreams
@@ -158,3 +159,51 @@ async def test_the_bound_of_an_address_looks_behind_a_trusted_proxy(upstreams: U
         opened(engine, run, request=request("192.0.2.2"))
         with pytest.raises(TooManyStreamsPerAddress):
             opened(engine, run, request=request("192.0.2.1"))
+
+
+# ----------------------------------------------------------------------------- a run's state
+
+
+async def test_a_state_is_written_at_once(upstreams: Upstreams) -> None:
+    """While the run goes on `done` is null; it has the headers of any document of a run."""
+    async with engine_of() as engine:
+        run = start(engine.runs, the_feed(upstreams, "/never"))
+        reply = open_state(engine, GET, run)
+        assert isinstance(reply, StreamReply)
+        document = codec.decode(await read(reply))
+        assert (document["run"], document["done"]) == (run.id, None)
+        assert reply.headers == opened(engine, run, format="json").headers
+
+
+async def test_a_state_holds_a_slot_until_it_is_read(upstreams: Upstreams) -> None:
+    """Its client may be as slow as any, and is counted, swept and drained as any."""
+    async with engine_of(max_streams=1) as engine:
+        run = start(engine.runs, the_feed(upstreams, "/never"))
+        reply = open_state(engine, GET, run)
+        assert isinstance(reply, StreamReply)
+        assert engine._viewers == {reply.viewer}
+        with pytest.raises(TooManyStreams):
+            open_state(engine, GET, run)
+        await read(reply)
+        assert (engine.admission.open, engine._viewers) == (0, set())
+
+
+async def test_who_reads_a_state_is_no_viewer(upstreams: Upstreams) -> None:
+    """A run that waits for its first viewer, or has one, goes on as if nobody had looked."""
+    async with engine_of() as engine:
+        run = start(engine.runs, the_feed(upstreams, "/never"))
+        reply = open_state(engine, GET, run)
+        assert isinstance(reply, StreamReply)
+        assert run.viewers == 0
+        await read(reply)
+        assert not run.is_stopping
+
+
+async def test_the_head_of_a_state_takes_no_slot(upstreams: Upstreams) -> None:
+    """It says what the headers would be, even where no slot is free."""
+    async with engine_of(max_streams=1) as engine:
+        run = start(engine.runs, the_feed(upstreams, "/never"))
+        opened(engine, run)
+        reply = open_state(engine, Request(method="HEAD"), run)
+        assert type(reply) is Reply
+        assert ("Content-Type", "application/json") in reply.headers
