@@ -10,23 +10,23 @@ import asyncio
 import contextvars
 import inspect
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from streaming.core.body import StreamBody
 from streaming.core.errors_request import NotAcceptable, RequestError
-from streaming.core.event import Event, is_id
+from streaming.core.event import is_id
 from streaming.core.message import Reply, Request, problem_reply
 from streaming.core.negotiation import choose_format
 from streaming.core.wire import WIRES
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import LogClosed, StreamLog
-from streaming.engine.merge import is_being_cancelled
-from streaming.engine.own_story import DONE_ID, Story
+from streaming.engine.own_items import Left, aclose_unbegun, close_unbegun, tell, write, write_all
+from streaming.engine.own_story import DONE_ID
 from streaming.engine.streams import (
     StreamReply,
     admit,
@@ -35,7 +35,8 @@ from streaming.engine.streams import (
     make_limits,
     stream_headers,
 )
-from streaming.engine.viewer import Viewer, close_when_dropped
+from streaming.engine.threads import start_thread
+from streaming.engine.viewer import Viewer, close_when_dropped, do_nothing
 
 View = Callable[..., Any]
 
@@ -59,11 +60,14 @@ class OwnStreamReply(StreamReply):
         given = dict(path)
         if "last_event_id" in inspect.signature(view).parameters:
             given["last_event_id"] = request.last_event_id
+        self.viewer.await_body()
         try:
             return view(**given)
         except BaseException:
             self.viewer.close()
             raise
+        finally:
+            self.viewer.expect_begin()
 
     def takes(self, items: Any) -> bool:
         """Say whether a view has given items to stream.
@@ -80,32 +84,30 @@ class OwnStreamReply(StreamReply):
         context = contextvars.copy_context()
         if isinstance(items, AsyncIterator):
             self.engine.loop.call_soon_threadsafe(self._start_task, items, context)
-        else:
-            thread = threading.Thread(
-                target=context.run,
-                args=(self._write_in_thread, items),
-                name="fanstream-view",
-                daemon=True,
-            )
-            self.slot.hold()
-            try:
-                thread.start()
-            except RuntimeError:  # there are too many
-                self.slot.let_go()
-                self.viewer.close()
-                raise
+            return
+        try:
+            self._start_thread(context, write_all, items, self.log)
+        except RuntimeError:  # there are too many
+            self.viewer.close()
+            close_unbegun(items)
+            raise
 
     def drive(self, items: Iterator[Any]) -> Iterator[bytes]:
         """Run a plain generator in this very thread, between the steps of the body.
 
         While the generator is silent there is no beat, and its client's leaving is not noticed.
         """
-        pieces = self._drive(items)
+        left = Left(items)
+        pieces = self._drive(left)
         close_when_dropped(pieces, self.viewer)
+        close_left = partial(self._close_left, left, contextvars.copy_context())
+        # A loop that has been closed closes no viewer any more.
+        with suppress(RuntimeError):
+            self.engine.loop.call_soon_threadsafe(self.viewer.on_close, close_left)
         return pieces
 
-    def _drive(self, items: Iterator[Any]) -> Iterator[bytes]:
-        story = _story(items)
+    def _drive(self, left: Left[Iterator[Any]]) -> Iterator[bytes]:
+        story = tell(left)
         try:
             # The preamble does not wait for the first item.
             is_over = yield from self._pieces()
@@ -120,6 +122,7 @@ class OwnStreamReply(StreamReply):
             # First the view's own end, which a drain waits for as long as there is the viewer.
             try:
                 story.close()
+                left.close()
             finally:
                 self.viewer.close()
 
@@ -132,19 +135,60 @@ class OwnStreamReply(StreamReply):
         return step is None
 
     def _start_task(self, items: AsyncIterator[Any], context: contextvars.Context) -> None:
-        task = self.engine.loop.create_task(_write(items, self.log), context=context)
+        left = Left(items)
+        task = self.engine.loop.create_task(write(left, self.log), context=context)
         self.engine.own(task)
-        if self.slot.hold():
-            task.add_done_callback(lambda _: self.slot.let_go())
+        task.add_done_callback(partial(self._end_task, left, context, self.slot.hold()))
         self.viewer.on_close(task.cancel)
 
-    def _write_in_thread(self, items: Iterator[Any]) -> None:
+    def _end_task(
+        self,
+        left: Left[AsyncIterator[Any]],
+        context: contextvars.Context,
+        let_go: Callable[[], None],
+        task: asyncio.Task[None],
+    ) -> None:
+        items = left.take()
+        if items is None:
+            let_go()
+            return
+        # It was cancelled before its first step, and so has closed nothing.
+        closing = self.engine.loop.create_task(aclose_unbegun(items), context=context)
+        self.engine.own(closing)
+        closing.add_done_callback(lambda _: let_go())
+
+    def _close_left(self, left: Left[Iterator[Any]], context: contextvars.Context) -> None:
+        """Close items that nobody has begun, in a thread of their own: it may take its time."""
+        if (items := left.take()) is None:
+            return
         try:
-            _write_all(items, self.log)
-        finally:
-            # A loop that has been closed counts no streams any more.
-            with suppress(RuntimeError):
-                self.engine.loop.call_soon_threadsafe(self.slot.let_go)
+            self._start_thread(context, close_unbegun, items)
+        except RuntimeError:  # there are too many
+            close_unbegun(items)
+
+    def _start_thread(
+        self, context: contextvars.Context, function: Callable[..., None], *args: Any
+    ) -> None:
+        """Run what is the view's own in a thread, which keeps the stream's place. On the loop.
+
+        Raises:
+            RuntimeError: There are too many threads.
+        """
+        let_go = self.slot.hold()
+
+        def run() -> None:
+            try:
+                context.run(function, *args)
+            finally:
+                # A loop that has been closed counts no streams any more.
+                with suppress(RuntimeError):
+                    self.engine.loop.call_soon_threadsafe(let_go)
+
+        try:
+            start_thread(run, name="fanstream-view")
+        except RuntimeError:
+            let_go()
+            raise
 
 
 class _Slot:
@@ -161,11 +205,12 @@ class _Slot:
         self._release = release
         self._holders = 1
 
-    def hold(self) -> bool:
-        """Count a further holder; False where the place has been given back already."""
-        if self._holders:
-            self._holders += 1
-        return self._holders > 0
+    def hold(self) -> Callable[[], None]:
+        """Count a further holder; return what it calls at its end, once, as `let_go`."""
+        if not self._holders:
+            return do_nothing  # the place has been given back already
+        self._holders += 1
+        return self.let_go
 
     def let_go(self) -> None:
         """Count a holder that has ended."""
@@ -226,68 +271,3 @@ def _open(engine: Engine, request: Request) -> Reply:
     return OwnStreamReply(
         headers=stream_headers(format), viewer=viewer, engine=engine, log=log, slot=slot
     )
-
-
-async def _write(items: AsyncIterator[Any], log: StreamLog) -> None:
-    """Write what an async generator yields, until it ends or its viewer has gone."""
-    story = Story()
-    with suppress(LogClosed):
-        try:
-            await _write_items(items, log, story)
-            last_words = story.last_words()
-        except LogClosed:
-            raise
-        except asyncio.CancelledError as exc:
-            if is_being_cancelled():
-                raise
-            last_words = story.last_words(exc)  # something that the view awaited was cancelled
-        except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
-            last_words = story.last_words(exc)
-        for event in last_words:
-            await log.append(event)
-        log.end()
-
-
-async def _write_items(items: AsyncIterator[Any], log: StreamLog, story: Story) -> None:
-    try:
-        async for item in items:
-            await log.append(story.event_of(item))
-    finally:
-        if aclose := getattr(items, "aclose", None):
-            await aclose()
-
-
-def _write_all(items: Iterator[Any], log: StreamLog) -> None:
-    """Write what a plain generator yields, until it ends or its viewer has gone."""
-    try:
-        with suppress(LogClosed), closing(_story(items)) as story:
-            for event in story:
-                log.append_from_thread(event)
-    finally:
-        log.end()
-
-
-def _story(items: Iterator[Any]) -> Generator[Event, None, None]:
-    """Give the events of a plain generator, and the last words after its end or its exception.
-
-    Closing it closes the generator.
-    """
-    story = Story()
-    try:
-        yield from _events(items, story)
-    except Exception as exc:  # noqa: BLE001 - the outer edge of the view's own code
-        yield from story.last_words(exc)
-    else:
-        yield from story.last_words()
-
-
-def _events(items: Iterator[Any], story: Story) -> Iterator[Event]:
-    try:
-        for item in items:
-            yield story.event_of(item)
-    except GeneratorExit:
-        story.receive_left()
-        raise
-    finally:
-        if close := getattr(items, "close", None):
-            close()

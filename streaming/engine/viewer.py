@@ -7,6 +7,8 @@ then on nothing holds it.
 
 import asyncio
 import contextlib
+import contextvars
+import logging
 import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
@@ -14,8 +16,11 @@ from typing import Protocol
 
 from streaming.core.body import Body, ShutdownReason, Step
 
-START_TIMEOUT = 5.0
-"""Seconds until a viewer has to be stepped for the first time; then it is closed."""
+logger = logging.getLogger("fanstream")
+
+START_TIMEOUT = 30.0
+"""Seconds from when a response has its body until that is begun, in which a framework calls what an
+application has put behind its views; then the viewer is closed."""
 
 
 class WakingLog(Protocol):
@@ -51,19 +56,28 @@ class Viewer:
         self._is_gone = False
         self._is_closed = False
         self._is_begun = False
+        self._begin_by = time.monotonic() + START_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._wake: Callable[[], None] = do_nothing
-        starting = self._loop.call_later(START_TIMEOUT, self._close_unless_begun)
-        self._closers: list[Callable[[], object]] = [
-            lambda: log.remove_wake(self.wake),
-            starting.cancel,
-        ]
+        self._starting = self._look_later(START_TIMEOUT)
+        self._closers: list[Callable[[], object]] = [lambda: log.remove_wake(self.wake)]
         log.add_wake(self.wake)
 
     def step(self, now: float) -> Step:
         """Step the body; it has ended where the client has gone."""
         self._is_begun = True
         return None if self._is_gone else self._body.step(now)
+
+    def await_body(self) -> None:
+        """Wait for as long as it takes, until `expect_begin`: a view is called that makes a body.
+
+        Who calls it must not lose the viewer. From any thread, as `expect_begin`.
+        """
+        self._begin_by = float("inf")
+
+    def expect_begin(self) -> None:
+        """Have the viewer closed unless its body is begun within `START_TIMEOUT` from now."""
+        self._begin_by = time.monotonic() + START_TIMEOUT
 
     def set_wake(self, wake: Callable[[], None]) -> None:
         """Have the driver woken by this. It steps once after this call, which may come late."""
@@ -105,8 +119,14 @@ class Viewer:
     def close_on_loop(self) -> None:
         """Close the viewer, on its loop; harmless when it is closed."""
         self._is_closed = True
+        self._starting.cancel()
         while self._closers:
             self._closers.pop()()
+
+    def _look_later(self, delay: float) -> asyncio.TimerHandle:
+        # In a context of its own: the loop keeps a timer, and so its context, after its cancelling.
+        look = self._close_unless_begun
+        return self._loop.call_later(delay, look, context=contextvars.Context())
 
     def _close_unless_begun(self) -> None:
         """Close a viewer whose driver never came, though it was not dropped either.
@@ -114,17 +134,23 @@ class Viewer:
         An error between the reply and its body may hold both in a cycle: in Flask, its traceback
         does, until the garbage collector comes by.
         """
-        if not self._is_begun:
-            self._is_gone = True
-            self.close_on_loop()
+        if self._is_begun:
+            return
+        if (left := self._begin_by - time.monotonic()) > 0:
+            self._starting = self._look_later(min(left, START_TIMEOUT))
+            return
+        logger.info("stream closed: its body was not begun for %g s", START_TIMEOUT)
+        self._is_gone = True
+        self.close_on_loop()
 
 
 def close_when_dropped(pieces: object, viewer: Viewer) -> None:
-    """Close the viewer at the latest when its generator is dropped.
+    """Close the viewer at the latest when its generator is dropped, or was not begun for a time.
 
     One that was never started runs no `finally` when it is closed: a HEAD, an error or a client
     that leaves before the first piece would keep the viewer for ever.
     """
+    viewer.expect_begin()
     finalizer = weakref.finalize(pieces, viewer.close)
     finalizer.atexit = False
     # It holds the viewer, and whatever that holds may hold the generator: neither would ever go.

@@ -15,7 +15,7 @@ from streaming import Event, Feed, Param, ServerSettings, Upstream, merge
 from streaming.engine import viewer
 
 # What was never begun is closed after this time at the latest; tests do not wait that long.
-viewer.START_TIMEOUT = 0.5
+viewer.START_TIMEOUT = START_TIMEOUT = 0.5
 
 CALLED: Counter[str] = Counter()
 CLOSED: Counter[str] = Counter()
@@ -114,6 +114,55 @@ async def silent_async(key):
         CLOSED[key] += 1
 
 
+class HandMade:
+    """What a view gives in place of a generator: it ends by itself, and says that it was closed."""
+
+    def __init__(self, key):
+        self._key = key
+        self._items = iter([{"n": 1}])
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return next(self._items)
+
+    def close(self):
+        CLOSED[self._key] += 1
+
+
+class HandMadeAsync(HandMade):
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return next(self)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    async def aclose(self):
+        self.close()
+
+
+def hand_made(key):
+    return HandMade(key)
+
+
+def hand_made_async(key):
+    return HandMadeAsync(key)
+
+
+def pondering(key):
+    time.sleep(1.5 * START_TIMEOUT)
+    return HandMade(key)
+
+
+def pondering_async(key):
+    time.sleep(1.5 * START_TIMEOUT)
+    return HandMadeAsync(key)
+
+
 async def merged():
     async def after(value, delay):
         await asyncio.sleep(delay)
@@ -139,6 +188,10 @@ STREAMS = {
     "/talking/<key>": talking,
     "/talking-async/<key>": talking_async,
     "/silent-async/<key>": silent_async,
+    "/hand-made/<key>": hand_made,
+    "/hand-made-async/<key>": hand_made_async,
+    "/pondering/<key>": pondering,
+    "/pondering-async/<key>": pondering_async,
     "/merged": merged,
 }
 

@@ -82,6 +82,14 @@ def test_the_preamble_does_not_wait_for_the_view(own, kind):
 
 
 @each_kind
+def test_a_view_that_takes_its_time_is_streamed(url, key, kind):
+    """One that returns its iterator later than a response has to begin is not cut for it."""
+    with watching(url, f"/pondering{kind}/{key}") as viewer:
+        assert [event.event for event in viewer] == ["message", "done"]
+    wait_closed(url, key)
+
+
+@each_kind
 def test_a_coming_back_after_done_is_204(url, kind):
     """A browser that reconnects after the end is told to stop, and the view is not called."""
     with watching(url, f"/named{kind}/x") as viewer:
@@ -213,6 +221,17 @@ def test_a_response_that_is_never_started_frees_its_slot(url, path):
     for _ in range(MAX_STREAMS + 2):
         assert ask(url, path, headers={"X-Fail": "1"}).status_code == 500
         _wait_room(url)
+
+
+@each_kind
+def test_what_a_view_gave_is_closed_though_it_was_never_begun(url, key, kind):
+    """An iterator of the view's own making may hold something: it is closed, and once."""
+    for _ in range(3):
+        assert ask(url, f"/hand-made{kind}/{key}", headers={"X-Fail": "1"}).status_code == 500
+    wait_closed(url, key, 3)
+    assert ask(url, f"/hand-made{kind}/{key}").status_code == 200
+    wait_closed(url, key, 4)
+    assert seen(url)["closed"][key] == 4
 
 
 def test_a_view_that_refuses_frees_its_slot(url):

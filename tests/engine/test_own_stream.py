@@ -15,12 +15,12 @@ import pytest
 from streaming.core import codec
 from streaming.core.event import Event
 from streaming.core.message import Request
-from streaming.engine import own_stream
 from streaming.engine import viewer as viewer_module
 from streaming.engine.bridge import drive_in_thread
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import MAX_EVENTS
-from streaming.engine.own_stream import DONE_ID, OwnStreamReply, answer_own, check_view
+from streaming.engine.own_story import DONE_ID
+from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
 from streaming.engine.viewer import drive
 from tests.fan_out import PATIENCE, engine_of, until
 
@@ -352,6 +352,164 @@ async def test_a_client_that_leaves_before_the_generator_has_begun(engine: Engin
     assert len(engine._tasks) == 1
 
 
+class NoThread(threading.Thread):
+    """One too many."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+class HandMade:
+    """What a view may give in place of a generator: it has to be closed though nobody began it."""
+
+    def __init__(self, *, error: Exception | None = None) -> None:
+        self.begun = 0
+        self.closings: list[tuple[threading.Thread, str]] = []
+        self.error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self.begun += 1
+        raise StopIteration
+
+    def close(self) -> None:
+        self.closings.append((threading.current_thread(), secret.get()))
+        if self.error is not None:
+            raise self.error
+
+
+class HandMadeAsync(HandMade):
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        self.begun += 1
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.close()
+
+
+@pytest.mark.parametrize("error", [None, LookupError()])
+@pytest.mark.parametrize("how", ["drop", "late"])
+async def test_items_that_were_never_begun_are_closed(
+    engine: Engine, how: str, error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a thread of their own, with the request's context; what they raise is logged."""
+    items = HandMade(error=error)
+    reply = await open_own(engine)
+    token = secret.set("of the request")
+    pieces = reply.drive(items)
+    secret.reset(token)
+    if how == "drop":
+        del pieces
+        gc.collect()
+    else:
+        await asyncio.sleep(0)
+        reply.viewer.close_on_loop()
+    await until(lambda: bool(items.closings) and engine.admission.open == 0)
+    ((thread, context),) = items.closings
+    assert thread is not threading.current_thread()
+    assert (context, items.begun) == ("of the request", 0)
+    assert len(caplog.records) == (error is not None)
+
+
+async def test_items_are_closed_that_were_left_behind_the_preamble(engine: Engine) -> None:
+    """Their stream had begun, and they had not."""
+    items = HandMade()
+    pieces = (await open_own(engine)).drive(items)
+    assert b"open" in next(pieces)
+    pieces.close()  # type: ignore[attr-defined]
+    assert [thread for thread, _ in items.closings] == [threading.current_thread()]
+    assert items.begun == 0
+
+
+@pytest.mark.parametrize("make", [HandMade, HandMadeAsync])
+async def test_items_are_closed_once(engine: Engine, make: type[HandMade]) -> None:
+    """By who ran them, and by nobody else at the end of their stream."""
+    items = make()
+    run = between_steps if make is HandMade else on_the_loop
+    await run(await open_own(engine), items)
+    await until(lambda: engine.admission.open == 0)
+    assert (len(items.closings), items.begun) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [None, LookupError()])
+@pytest.mark.parametrize("closed", ["before", "after"])
+async def test_items_of_a_task_that_never_began_are_closed(
+    engine: Engine, closed: str, error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task that is cancelled before its first step runs nothing of its own, `finally` neither."""
+    items = HandMadeAsync(error=error)
+    reply = await open_own(engine)
+    if closed == "before":
+        reply.viewer.close_on_loop()
+    token = secret.set("of the request")
+    reply.run(items)
+    secret.reset(token)
+    if closed == "after":
+        asyncio.get_running_loop().call_soon(reply.viewer.close_on_loop)
+    await until(lambda: bool(items.closings) and engine.admission.open == 0)
+    assert [context for _, context in items.closings] == ["of the request"]
+    assert items.begun == 0
+    assert len(caplog.records) == (error is not None)
+
+
+async def test_items_are_closed_where_no_thread_can_start(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who finds that out."""
+    items, others = HandMade(), HandMade()
+    replies = [await open_own(engine), await open_own(engine)]
+    pieces = replies[0].drive(items)
+    await asyncio.sleep(0)
+    monkeypatch.setattr(threading, "Thread", NoThread)
+    with pytest.raises(RuntimeError):
+        replies[1].run(others)
+    del pieces
+    gc.collect()
+    await until(lambda: bool(items.closings and others.closings))
+
+
+@pytest.mark.parametrize("how", ["a slow view", "a slow framework"])
+async def test_a_slow_view_is_not_cut(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The time to begin is counted from when the response has its body."""
+    monkeypatch.setattr(viewer_module, "START_TIMEOUT", 0.1)
+
+    def view() -> Iterator[int]:
+        time.sleep(0.3 if how == "a slow view" else 0.07)
+        return plain(1)
+
+    def respond(reply: OwnStreamReply) -> bytes:
+        pieces = reply.drive(reply.call(view, GET, {}))
+        time.sleep(0.07)
+        return b"".join(pieces)
+
+    body = await asyncio.to_thread(respond, await open_own(engine))
+    assert [name for name, _ in say(body)] == ["message", "done"]
+
+
+async def test_a_view_that_was_not_begun_in_time_is_closed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something may hold its response that never begins it; the log says that."""
+    caplog.set_level(logging.INFO, "fanstream")
+    monkeypatch.setattr(viewer_module, "START_TIMEOUT", 0.05)
+    items = HandMade()
+    reply = await open_own(engine)
+    pieces = reply.drive(reply.call(lambda: items, GET, {}))
+    await until(lambda: bool(items.closings) and engine.admission.open == 0)
+    assert list(pieces) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "stream closed: its body was not begun for 0.05 s"
+    ]
+
+
 async def test_a_write_that_goes_on_can_be_told(engine: Engine) -> None:
     """`send_timeout` holds for a plain generator in its request's thread as well."""
     reply = await open_own(engine)
@@ -395,11 +553,7 @@ async def test_a_thread_that_cannot_start_closes_its_stream(
 ) -> None:
     """The process has too many, and one slot less would never come back."""
 
-    class NoThread(threading.Thread):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(own_stream.threading, "Thread", NoThread)
+    monkeypatch.setattr(threading, "Thread", NoThread)
     reply = await open_own(engine)
     with pytest.raises(RuntimeError):
         reply.run(plain(1))
