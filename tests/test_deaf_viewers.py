@@ -59,8 +59,9 @@ LOG_BYTES = 2 * EVENTS * EVENT_BYTES
 VIEWER_BYTES = 256 << 10
 MEMORY_BYTES = LOG_BYTES + (READERS + DEAF) * VIEWER_BYTES + (16 << 20)
 
-# The same for a document, which nobody holds beside the log. A copy each would take 400 MB.
-DOCUMENT_MEMORY_BYTES = DEAF * VIEWER_BYTES + (16 << 20)
+# The same for a document, which nobody holds beside the log. A copy each would take 400 MB. granian
+# takes a megabyte from its application before it waits for a client.
+BUFFERED_BYTES = {"granian": 5 << 18}
 
 # Start, the chunks, the result, done.
 ALL_NUMBERS = list(range(1, EVENTS + 4))
@@ -217,6 +218,7 @@ class Asked:
     """What came of those who asked for a long document and read none of it."""
 
     grown_bytes: int
+    allowed_bytes: int
     open_beside: int
     read_beside: int
     seen_by_deaf: list[int]
@@ -233,10 +235,10 @@ def asked(request, tmp_path_factory) -> Iterator[Asked]:
         with inspecting(
             app, CONFIG, folder=folder, server=server, env=env, options=options
         ) as served:
-            yield ask_for_document(served)
+            yield ask_for_document(served, BUFFERED_BYTES.get(server, VIEWER_BYTES))
 
 
-def ask_for_document(served: Inspected) -> Asked:
+def ask_for_document(served: Inspected, viewer_bytes: int) -> Asked:
     run = ask_whole(served.base_url, "/feeds/long?format=json").json()["run"]
     target = f"/runs/{run}?format=json"
     memory_before = served.memory_bytes()
@@ -247,6 +249,7 @@ def ask_for_document(served: Inspected) -> Asked:
         seen_by_deaf = [count_rest(connection) for connection in deaf.deaf]
     return Asked(
         grown_bytes=max(memory) - memory_before,
+        allowed_bytes=DEAF * viewer_bytes + (16 << 20),
         open_beside=open_beside,
         read_beside=read_beside,
         seen_by_deaf=seen_by_deaf,
@@ -277,5 +280,5 @@ def test_who_does_not_read_a_document_is_closed(asked):
 
 
 def test_memory_of_documents_is_bounded(asked):
-    """The server has grown by no more than `DOCUMENT_MEMORY_BYTES`."""
-    assert asked.grown_bytes < DOCUMENT_MEMORY_BYTES
+    """The server has grown by what it buffers for each, and by no document."""
+    assert asked.grown_bytes < asked.allowed_bytes
