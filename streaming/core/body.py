@@ -201,12 +201,14 @@ class StreamBody:
         if self._is_lagging():
             self._close("lagging")
             return
+        # Before anything more is read: the right to it may have ended with the time.
+        if now >= self._expires and not self._is_read_out():
+            self._close(self._shutdown or "max_age")
+            return
         if (room := MAX_WRITE_BYTES - self._unwritten.size) > 0:
             self._add_pending(room)
         if self._is_read_out():
             return
-        if now >= self._expires:
-            self._shutdown = self._shutdown or "max_age"
         if self._shutdown is not None:
             self._close(self._shutdown)
 

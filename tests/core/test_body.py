@@ -325,10 +325,10 @@ def test_no_shutdown_after_done() -> None:
     """A log that is read out ends its stream by itself: nobody is told to come back."""
     log = TrimmingLog()
     log.append("done")
-    body = make_body(log, expires=OPENED)
+    body = make_body(log, expires=OPENED + 5)
     body.shut_down("drain")
     assert names(write(body)) == ["done 1"]
-    assert body.step(OPENED) is None
+    assert body.step(OPENED + 5) is None
 
 
 def test_max_age() -> None:
@@ -338,6 +338,18 @@ def test_max_age() -> None:
     assert body.step(OPENED + 4) == OPENED + 5
     assert data_of(write(body, OPENED + 5), "shutdown")["reason"] == "max_age"
     assert body.step(OPENED + 5) is None
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_nothing_is_read_after_its_age(is_ended: bool) -> None:
+    """Not even where its client was slow to take what came before: its right may have ended."""
+    log = TrimmingLog()
+    log.append("start")
+    body = make_body(log, expires=OPENED + 5)
+    assert names(write(body)) == ["start 1"]
+    log.append("done" if is_ended else "chunk")
+    assert names(write(body, OPENED + 40)) == ["shutdown"]
+    assert body.step(OPENED + 40) is None
 
 
 def test_drain_goes_before_max_age() -> None:
@@ -351,7 +363,8 @@ def test_shutdown_loses_nothing() -> None:
     """A stream that is shut down in the middle of a replay goes on from its last id elsewhere."""
     log = TrimmingLog(max_read=3)
     log.append_chunks(8)
-    body = make_body(log, expires=OPENED)
+    body = make_body(log)
+    body.shut_down("drain")
     assert names(write(body)) == ["chunk 1", "chunk 2", "chunk 3", "shutdown"]
     assert names(write(make_body(log, after=3))) == ["chunk 4", "chunk 5", "chunk 6"]
 
