@@ -101,17 +101,16 @@ def open_stream(
     release = admit(engine, request)
     try:
         place = find_place()
+        body = _make_body(
+            place,
+            limits=make_limits(engine, request),
+            format=format,
+            expires=engine.expiry(until=caller.expires),
+            ping_as_event=ping_as_event,
+        )
     except BaseException:
         release()
         raise
-    expires = engine.expiry(until=caller.expires)
-    body = _make_body(
-        place,
-        limits=make_limits(engine, request),
-        format=format,
-        expires=expires,
-        ping_as_event=ping_as_event,
-    )
     if format in WIRES:
         place.run.log.keep_encoded(format)
     reply = _reply_with(body, place.run, engine=engine, headers=headers, release=release)

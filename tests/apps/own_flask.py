@@ -6,6 +6,7 @@ from streaming.flask import blueprint, event_stream
 from tests.apps import own_views
 from tests.apps.own_views import CALLED, CLOSED, FEEDS, MOCKED, SERVER, STREAMS
 
+own_views.wait_shortly()
 app = Flask(__name__)
 app.secret_key = "test"
 app.register_blueprint(

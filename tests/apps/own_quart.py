@@ -6,6 +6,7 @@ from streaming.quart import blueprint, event_stream
 from tests.apps import own_views
 from tests.apps.own_views import CALLED, CLOSED, FEEDS, MOCKED, SERVER, STREAMS
 
+own_views.wait_shortly()
 app = Quart(__name__)
 app.secret_key = "test"
 # Shorter than some streams here; in Quart it is 60 s, and cuts a response off without a word.

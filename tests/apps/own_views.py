@@ -14,14 +14,20 @@ import httpx
 from streaming import Event, Feed, Param, ServerSettings, Upstream, merge
 from streaming.engine import viewer
 
-# What was never begun is closed after this time at the latest; tests do not wait that long.
-viewer.START_TIMEOUT = START_TIMEOUT = 0.5
+# What was never begun is closed after this time at the latest; see `wait_shortly`.
+START_TIMEOUT = 0.5
 
 CALLED: Counter[str] = Counter()
 CLOSED: Counter[str] = Counter()
 
 MAX_STREAMS = 5
 SERVER = ServerSettings(max_streams=MAX_STREAMS, ping_interval=0.3, drain_timeout=1.0)
+
+
+def wait_shortly() -> None:
+    """Have this process wait `START_TIMEOUT` for a body to begin; tests do not wait for longer."""
+    viewer.START_TIMEOUT = START_TIMEOUT
+
 
 _UPSTREAMS = os.environ.get("UPSTREAMS", "http://127.0.0.1:9")
 
