@@ -30,7 +30,7 @@ test: lint  ## lint, then pass every test
 		node --test --test-reporter=dot $$scripts; \
 	elif [ -n "$$CI" ]; then echo "CI needs node for tests/js" >&2; exit 1; \
 	else echo "skipped tests/js: node is not installed"; fi
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile
 
 lint: setup  ## ruff and mypy
 	$(BIN)/python -m ruff check .
