@@ -6,6 +6,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections import Counter
 
@@ -19,9 +20,16 @@ START_TIMEOUT = 0.5
 
 CALLED: Counter[str] = Counter()
 CLOSED: Counter[str] = Counter()
+_COUNTING = threading.Lock()
 
 MAX_STREAMS = 5
 SERVER = ServerSettings(max_streams=MAX_STREAMS, ping_interval=0.3, drain_timeout=1.0)
+
+
+def count(counts: Counter[str], key: str) -> None:
+    """Count one more, in any thread."""
+    with _COUNTING:
+        counts[key] += 1
 
 
 def wait_shortly() -> None:
@@ -92,32 +100,32 @@ async def slow_async():
 
 
 def talking(key):
-    CALLED[key] += 1
+    count(CALLED, key)
     try:
         while True:
             yield {"key": key}
             time.sleep(0.05)
     finally:
-        CLOSED[key] += 1
+        count(CLOSED, key)
 
 
 async def talking_async(key):
-    CALLED[key] += 1
+    count(CALLED, key)
     try:
         while True:
             yield {"key": key}
             await asyncio.sleep(0.05)
     finally:
-        CLOSED[key] += 1
+        count(CLOSED, key)
 
 
 async def silent_async(key):
-    CALLED[key] += 1
+    count(CALLED, key)
     try:
         yield {"key": key}
         await asyncio.Event().wait()
     finally:
-        CLOSED[key] += 1
+        count(CLOSED, key)
 
 
 class HandMade:
@@ -134,7 +142,7 @@ class HandMade:
         return next(self._items)
 
     def close(self):
-        CLOSED[self._key] += 1
+        count(CLOSED, self._key)
 
 
 class HandMadeAsync(HandMade):
