@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.serving import FANSTREAM, ROOT, Served, free_port, serving_command
-from tests.viewing import ask
+from tests.viewing import ask, client
 
 _FOLDER = Path(__file__).parent / "inspected"
 
@@ -24,10 +26,13 @@ class Inspected:
     Args:
         served: The server.
         pid: Its process that answers.
+        asking: What it is looked at by, on one connection: a server may hold one that was closed
+            for some seconds, and each look would be seen by the next.
     """
 
     served: Served
     pid: int
+    asking: httpx.Client
 
     @property
     def port(self) -> int:
@@ -41,7 +46,7 @@ class Inspected:
 
     def look(self) -> dict[str, Any]:
         """What `Inside.look` says, after the garbage was collected."""
-        seen: dict[str, Any] = ask(self.base_url, "/inside").json()
+        seen: dict[str, Any] = self.asking.get("/inside").json()
         return seen
 
     def meet(self, threads: int) -> None:
@@ -84,12 +89,15 @@ def inspecting(
     arguments = ["serve", "--app", app, "--port", str(port), "--config", str(file), *options]
     arguments += ["--server", server] if server else []
     # A module in the working directory is found before the application that is installed.
-    with serving_command(
-        *(FANSTREAM, *arguments),
-        port=port,
-        folder=folder,
-        env={"PYTHONPATH": str(ROOT), **env},
-        cwd=_FOLDER,
-    ) as served:
-        pid = ask(served.base_url, "/inside").json()["pid"]
-        yield Inspected(served=served, pid=pid)
+    with (
+        serving_command(
+            *(FANSTREAM, *arguments),
+            port=port,
+            folder=folder,
+            env={"PYTHONPATH": str(ROOT), **env},
+            cwd=_FOLDER,
+        ) as served,
+        client(served.base_url) as asking,
+    ):
+        pid = asking.get("/inside").json()["pid"]
+        yield Inspected(served=served, pid=pid, asking=asking)
