@@ -9,6 +9,9 @@ BIN := .venv/bin
 # The tool that writes requirements.lock; another version may lay it out differently.
 UV := uv==0.13.8
 
+# Tests that take no harm from others beside them; the rest looks at how soon servers answer.
+SIDE_BY_SIDE := tests/core tests/engine tests/apps tests/demo
+
 # A caller's modules must not stand in for the locked ones.
 unexport PYTHONPATH PYTHONHOME
 
@@ -30,7 +33,8 @@ test: lint  ## lint, then pass every test
 		node --test --test-reporter=dot $$scripts; \
 	elif [ -n "$$CI" ]; then echo "CI needs node for tests/js" >&2; exit 1; \
 	else echo "skipped tests/js: node is not installed"; fi
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 lint: setup  ## ruff and mypy
 	$(BIN)/python -m ruff check .

@@ -16,7 +16,7 @@ from tests.serving import LOOPBACK
 from tests.viewing import TIMEOUT, ask, client, eventually, problem
 
 # Seconds for an answer that waits for nothing.
-AT_ONCE = 1.0
+AT_ONCE = 3.0
 
 # More than there are threads, and more than servers keep beside them where nobody says how many.
 SILENT = 150
