@@ -9,17 +9,19 @@ BIN := .venv/bin
 # The tool that writes requirements.lock; another version may lay it out differently.
 UV := uv==0.13.8
 
-# Tests that take no harm from others beside them; the rest looks at how soon servers answer.
-SIDE_BY_SIDE := tests/core tests/engine tests/apps tests/demo
+# Tests that look at how soon servers answer, or at what they hold; the others take no harm from
+# tests beside them, and wait more than they work.
+ALONE := $(addprefix tests/,test_hostile_clients.py test_leaving_often.py test_deaf_viewers.py \
+	apps/test_scenarios_liveness.py servers/test_half_closed.py)
 
 # A caller's modules must not stand in for the locked ones.
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format soak bench servers lock wheel clean
+.PHONY: help setup run test lint format soak bench servers screenshots lock wheel clean
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/installed.stamp  ## build .venv from requirements.lock; at once when it is built
 
@@ -33,8 +35,8 @@ test: lint  ## lint, then pass every test
 		node --test --test-reporter=dot $$scripts; \
 	elif [ -n "$$CI" ]; then echo "CI needs node for tests/js" >&2; exit 1; \
 	else echo "skipped tests/js: node is not installed"; fi
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest -q $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest -q $(ALONE)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/python -m ruff check .
@@ -49,11 +51,15 @@ format: setup  ## mend what ruff can mend
 soak: setup  ## the long tests, under load
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=1800
 
-bench: setup  ## measure, and print the figures; ONLY=delays for one benchmark
+bench: setup  ## measure beside the peers; ONLY=fanout for one benchmark
 	$(BIN)/python -m benchmarks $(ONLY)
 
 servers: setup  ## try all servers, and write the table of docs/servers.md
 	$(BIN)/python -m tests.servers
+
+screenshots: setup  ## take the pictures of docs/page anew
+	@mkdir -p docs/page
+	SCREENSHOTS=docs/page $(BIN)/python -m pytest -q tests/page/test_screenshots.py
 
 # Hashes of every file of a release, as the public registry has them: local folders and further
 # indexes are left out. One file for all supported Pythons; markers tell them apart.

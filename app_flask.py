@@ -5,7 +5,7 @@ Configured by `$FANSTREAM_CONFIG`, else `./feeds.toml`, else the demo feeds.
 
 from functools import partial
 
-from streaming.application import load_settings, run_application
+from streaming.application import load_settings, run_application, spare_collector
 from streaming.cli import develop
 from streaming.flask import create_app
 
@@ -13,3 +13,4 @@ if __name__ == "__main__":
     run_application(partial(develop, app="flask"))
 else:
     app = create_app(load_settings())
+    spare_collector()

@@ -6,7 +6,6 @@ It reads a request whole and writes a reply's headers; it decides nothing.
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +19,7 @@ from streaming.core.routes import Route
 from streaming.core.settings import AuthSettings, ServerSettings, Settings
 from streaming.engine.connections import Connections
 from streaming.engine.control import CONTROL_VARIABLE, find_ending
+from streaming.engine.driver import Take
 from streaming.engine.engine import Engine
 from streaming.engine.keep_alive import SILENCE_MARGIN
 from streaming.engine.listeners import bound_listeners
@@ -30,16 +30,15 @@ EXTENSION = "fanstream"
 ABORT_EXTENSION = "fanstream.abort"
 """The ASGI extension by which a server lets its application break a connection off: a function."""
 
+TAKE_EXTENSION = "fanstream.take"
+"""The ASGI extension by which a server writes pieces of a body without a coroutine: a function that
+returns the `Take` of the response which a `send` is for, or None where that is not the server's."""
+
 MAX_SILENCE_WITHOUT_WATCH = 1.0
 """Seconds: where a client cannot be watched, only a failing write tells that it has gone."""
 
 BODY_TIMEOUT = 30.0
 """Seconds in which all of a request's body has to come; a slower one is `BodyTooSlow`."""
-
-PAGE_HEADERS = (
-    ("Content-Security-Policy", "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
-    ("Cache-Control", "no-cache"),
-)
 
 _connections = Connections()
 
@@ -52,23 +51,29 @@ def read_request(
     max_silence: float | None = None,
 ) -> Request:
     """Read what the interface needs to know of a framework's request."""
-    headers = join_fields(request.headers)
-    if "last-event-id" in headers:
-        # A browser sends it as UTF-8, and Werkzeug reads header fields as Latin-1.
-        as_sent = headers["last-event-id"].encode("latin-1", "replace")
-        headers["last-event-id"] = as_sent.decode("utf-8", "replace")
     return Request(
         method=request.method,
         rule=route.rule if route else "",
         path=path or {},
-        query=_query(request.query_string),
-        headers=headers,
+        query=read_query(request.query_string),
+        headers=as_sent(join_fields(request.headers)),
         peer=request.remote_addr or "",
         max_silence=max_silence,
     )
 
 
-def _query(query_string: bytes) -> tuple[tuple[str, str], ...]:
+def as_sent(headers: dict[str, str]) -> dict[str, str]:
+    """Return header fields that were read as Latin-1 with a `Last-Event-ID` as it was sent.
+
+    A browser sends it as UTF-8.
+    """
+    id = headers.get("last-event-id")
+    if id is not None and not id.isascii():
+        headers["last-event-id"] = id.encode("latin-1", "replace").decode("utf-8", "replace")
+    return headers
+
+
+def read_query(query_string: bytes) -> tuple[tuple[str, str], ...]:
     """Decode a query. What is not UTF-8 becomes lone surrogates, which no parameter may have.
 
     Werkzeug's own `args` would put other text in its place.
@@ -85,17 +90,10 @@ def write_headers(reply: Reply, request: WerkzeugRequest) -> tuple[Headers, byte
     return headers, b"" if request.method == "HEAD" else reply.body
 
 
-def static_folder() -> Path:
-    """Return where the page's files are: in the package, or in a checkout beside it."""
-    package = Path(__file__).parent
-    installed = package / "static"
-    return installed if installed.is_dir() else package.parent / "static"
-
-
 def find_abort(scope: Mapping[str, Any]) -> Callable[[], object] | None:
     """Return what breaks off the connection of an ASGI request; None where nothing can.
 
-    The server's own means, else by its addresses; see `streaming.engine.viewer.drive`.
+    The server's own means, else by its addresses; see `streaming.engine.driver.drive`.
     """
     offered: Callable[[], object] | None = (scope.get("extensions") or {}).get(ABORT_EXTENSION)
     if offered is not None:
@@ -108,6 +106,19 @@ def find_abort(scope: Mapping[str, Any]) -> Callable[[], object] | None:
     return functools.partial(
         _connections.shut_down, peer=(peer[0], int(peer[1])), port=int(local[1])
     )
+
+
+def find_take(scope: Mapping[str, Any], send: object) -> Take | None:
+    """Return what writes a piece of an ASGI response at once; None where nothing may.
+
+    Args:
+        scope: The request's.
+        send: What the response is sent by. Where it is not the server's own there is somebody in
+            between, who must not be passed by.
+    """
+    find: Callable[[object], Take | None] | None
+    find = (scope.get("extensions") or {}).get(TAKE_EXTENSION)
+    return None if find is None else find(send)
 
 
 def settings_of(

@@ -24,6 +24,8 @@ from streaming.config import (
     Loaded,
     load,
 )
+from streaming.core.errors import ConfigError
+from streaming.core.settings import MEMORY_URL
 from streaming.demo import FEEDS_FILE
 from streaming.demo.server import DemoUpstreams
 from streaming.descriptors import describe_shortage, raise_limit
@@ -77,7 +79,13 @@ def serve(
     """Serve the feeds of a configuration, until Ctrl-C or SIGTERM."""
     loaded = load_or_exit(config)
     chosen = _choose_server(app, server)
-    if workers > 1 and loaded.settings.log.url == "memory:":
+    if workers > 1 and not chosen.has_workers:
+        several = ", ".join(other.name for other in SERVERS[app].values() if other.has_workers)
+        raise click.UsageError(
+            f"--workers above 1: {chosen.name} is one process; several are run by {several}, or"
+            " each by a command of its own, on a port of its own"
+        )
+    if workers > 1 and loaded.settings.log.url == MEMORY_URL:
         raise click.UsageError(
             "--workers above 1 needs a log that all processes share, and [log] url is 'memory:':"
             " a run would be found by one process only"
@@ -143,6 +151,7 @@ async def _serve(
     extra: Sequence[str] = (),
 ) -> int:
     settings = loaded.settings.server
+    await _check_log(loaded)
     if threads is None or not server.has_threads:
         threads = settings.max_streams + THREADS_BESIDE_STREAMS
     serving = Serving(
@@ -173,6 +182,19 @@ async def _serve(
         ),
     )
     return await supervisor.run()
+
+
+async def _check_log(loaded: Loaded) -> None:
+    """Say so now where the log cannot be used, rather than at the first request."""
+    url = loaded.settings.log.url
+    if url == MEMORY_URL:
+        return
+    from streaming.engine.redis_check import check_redis
+
+    try:
+        await check_redis(url)
+    except ConfigError as exc:
+        raise Refusal(str(ConfigError(exc.path, exc.reason, file=loaded.source))) from exc
 
 
 def _choose_server(app: str, name: str | None) -> Server:

@@ -14,7 +14,7 @@ from typing import Any
 from streaming.core.config import parse
 from streaming.core.errors import ConfigError
 from streaming.core.key_path import under
-from streaming.core.settings import Settings, check_served
+from streaming.core.settings import Settings
 
 CONFIG_VARIABLE = "FANSTREAM_CONFIG"
 """The environment variable that names the file; empty counts as unset."""
@@ -101,9 +101,7 @@ def _check_ca_files(settings: Settings, *, cwd: Path, source: str) -> None:
 
 def _parse(data: bytes, *, source: str, env: Mapping[str, str]) -> Settings:
     try:
-        settings = parse(_document(data), env=env)
-        check_served(settings)
-        return settings
+        return parse(_document(data), env=env)
     except ConfigError as exc:
         raise ConfigError(exc.path, exc.reason, file=source) from None
 

@@ -13,7 +13,7 @@ import httpx
 from flask import Blueprint, Flask, Response, current_app, request, stream_with_context
 from werkzeug.exceptions import HTTPException
 
-from streaming import adapter
+from streaming import adapter, page_files
 from streaming.core.errors_request import BodyTooLarge, RequestError, UnparsableBody
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, Request, problem_reply
@@ -103,13 +103,23 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Any]:
     return endpoint
 
 
+class _PageBlueprint(Blueprint):
+    """Serves the files of `page_files`, each whole: they are too short for ranges."""
+
+    def send_static_file(self, filename: str) -> Response:
+        headers, body = page_files.read_file(filename, request)
+        response = Response(body, headers=dict(headers))
+        response.make_conditional(request)
+        return response
+
+
 def _make_blueprint(
     settings: Settings, *, client: httpx.AsyncClient | None, name: str
 ) -> Blueprint:
     check_settings(settings, client=client)
     bridge = Bridge(functools.partial(adapter.make_engine, settings, client=client))
-    folder = adapter.static_folder()
-    made = Blueprint(name, __name__, static_folder=folder, static_url_path="/static")
+    folder = page_files.static_folder()
+    made = _PageBlueprint(name, __name__, static_folder=folder, static_url_path="/static")
     made.record(lambda state: state.app.extensions.setdefault(adapter.EXTENSION, bridge))
     made.add_url_rule("/", "page", functools.partial(_page, made))
     for route in ROUTES:
@@ -193,7 +203,7 @@ def _bridge() -> Bridge:
 
 def _page(made: Blueprint) -> Response:
     response = made.send_static_file("index.html")
-    response.headers.update(adapter.PAGE_HEADERS)
+    response.headers["Content-Security-Policy"] = page_files.POLICY
     return response
 
 

@@ -17,6 +17,7 @@ import click
 
 from streaming.config import load
 from streaming.core.errors import ConfigError
+from streaming.core.settings import MEMORY_URL
 from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
 from streaming.servers import (
     GRACE,
@@ -77,7 +78,7 @@ def on_starting(server: Any) -> None:
     _check_pair(cfg.worker_class_str, app_uri=str(getattr(server.app, "app_uri", None)))
     if cfg.worker_class_str == "sync":
         _refuse("gunicorn's sync worker serves one stream and nothing else: use -k gthread")
-    if cfg.workers > 1 and _settings.log.url == "memory:":
+    if cfg.workers > 1 and _settings.log.url == MEMORY_URL:
         _refuse(
             f"{cfg.workers} workers need a log that all processes share, and [log] url is"
             " 'memory:': a run would be found by one process only"

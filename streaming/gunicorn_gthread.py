@@ -2,11 +2,13 @@
 
 For the head of a request it waits for ever, in a thread that others need; for a new connection's
 first byte it waits for 5 s in such a thread, before it leaves it to the thread that takes all
-connections. For a client to close a connection that has ended it waits for 2 s in that one: some
-clients that are slow to close, or mean to be, would keep everyone else out. gunicorn is not
-imported here; what is changed are the attributes of one worker.
+connections. Of a worker that ends it closes a connection without that byte, which resets the
+connection where the request comes just then. For a client to close a connection that has ended it
+waits for 2 s in that one thread: some clients that are slow to close, or mean to be, would keep
+everyone else out. gunicorn is not imported here; what is changed are the attributes of one worker.
 """
 
+import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -68,7 +70,10 @@ class _Waiting:
 
     def finish_request(self, conn: Any, future: Any) -> None:
         """Go on with a connection that a thread has left. In the thread that takes connections."""
-        self._finish_request(conn, future)
+        if not self._worker.alive and _is_deferred(future):
+            self._wait_for_data(conn)
+        else:
+            self._finish_request(conn, future)
         silent = self._silent()
         if silent and silent[-1] is conn:
             # gunicorn gives it what it gives a connection between two requests.
@@ -88,10 +93,23 @@ class _Waiting:
                 with suppress(OSError):  # it has just been closed
                     conn.sock.shutdown(socket.SHUT_RDWR)
 
+    def _wait_for_data(self, conn: Any) -> None:
+        """Have the poller wait for a first byte, as gunicorn has it while the worker lives."""
+        conn.sock.setblocking(False)
+        self._worker.pending_conns.append(conn)
+        readable = partial(self._worker.on_pending_socket_readable, conn)
+        self._worker.poller.register(conn.sock, selectors.EVENT_READ, readable)
+
     def _silent(self) -> Sequence[Any]:
         """Return the connections whose first byte the poller waits for; gunicorn 25.0 has none."""
         connections: Sequence[Any] = getattr(self._worker, "pending_conns", ())
         return connections
+
+
+def _is_deferred(future: Any) -> bool:
+    """Say whether a thread has left a connection because its first byte is not there."""
+    is_ended = future.cancelled() or future.exception() is not None
+    return not is_ended and not isinstance(future.result(), bool)
 
 
 def _has_data(conn: Any, timeout: float) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from quart import (
@@ -23,19 +23,19 @@ from quart import (
 from quart.wrappers import BaseRequestWebsocket
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from streaming import adapter
+from streaming import adapter, page_files
+from streaming.asgi import StreamSending, open_body
+from streaming.asgi_gateway import ShortWay
 from streaming.core.errors_request import BodyTooLarge, BodyTooSlow, RequestError
 from streaming.core.feed import Feed
 from streaming.core.message import Reply, problem_reply
 from streaming.core.routes import ROUTES, Route
 from streaming.core.settings import AuthSettings, ServerSettings, Settings
-from streaming.engine.client_watch import claim_watch
 from streaming.engine.engine import check_settings
 from streaming.engine.interface import with_cors
 from streaming.engine.loop_host import LoopHost
 from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
 from streaming.engine.streams import StreamReply
-from streaming.engine.viewer import drive
 from streaming.quart_application import Application
 
 __all__ = ["blueprint", "create_app", "event_stream"]
@@ -61,6 +61,21 @@ def create_app(settings: Settings, *, client: httpx.AsyncClient | None = None) -
     app.config["MAX_CONTENT_LENGTH"] = settings.server.max_body_bytes
     app.register_blueprint(_make_blueprint(settings, client=client, name="fanstream"))
     app.register_error_handler(HTTPException, functools.partial(_problem, settings))
+    return app
+
+
+def create_gateway(settings: Settings) -> Quart:
+    """Make an application that serves the feeds of a configuration, and never anything else.
+
+    As `create_app` does, but that streams are answered without Quart: a function that is added to
+    this application, such as one before each request, does not see them.
+
+    Raises:
+        ConfigError: See `create_app`.
+    """
+    app = create_app(settings)
+    host = app.extensions[adapter.EXTENSION]
+    app.asgi_app = ShortWay(cast("Any", app.asgi_app), host=host, settings=settings)  # type: ignore[method-assign,assignment]
     return app
 
 
@@ -113,12 +128,12 @@ def event_stream(view: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
 
 class _PageBlueprint(Blueprint):
-    """Has browsers ask for each file again, as Flask does: modules must be of one version."""
+    """Serves the files of `page_files`, each whole: they are too short for ranges."""
 
     async def send_static_file(self, filename: str) -> Response:
-        response = await super().send_static_file(filename)
-        response.headers["Cache-Control"] = "no-cache"
-        response.headers.pop("Expires", None)
+        headers, body = page_files.read_file(filename, request)
+        response = Response(body, headers=dict(headers))
+        await response.make_conditional(request)
         return response
 
 
@@ -127,9 +142,10 @@ def _make_blueprint(
 ) -> Blueprint:
     check_settings(settings, client=client)
     host = LoopHost(functools.partial(adapter.make_engine, settings, client=client))
-    folder = adapter.static_folder()
+    folder = page_files.static_folder()
     made = _PageBlueprint(name, __name__, static_folder=str(folder), static_url_path="/static")
     made.record(lambda state: state.app.extensions.setdefault(adapter.EXTENSION, host))
+    made.record(lambda state: StreamSending.install(state.app))
     made.after_app_serving(host.aclose)
     made.add_url_rule("/", "page", functools.partial(_page, made))
     for route in ROUTES:
@@ -180,9 +196,7 @@ def _respond(reply: Reply, *, to: BaseRequestWebsocket = request) -> Response:
     headers, body = adapter.write_headers(reply, to)
     pieces: Any = body
     if isinstance(reply, StreamReply):
-        extensions: dict[str, Any] = to.scope.get("extensions") or {}
-        reply.watch_client(claim_watch(extensions))
-        pieces = drive(reply.viewer, abort=adapter.find_abort(to.scope))
+        pieces = open_body(reply, to.scope)
     response = Response(pieces, status=reply.status)
     # Quart's default of 60 s would cut a stream off without a word.
     response.timeout = None
@@ -205,7 +219,7 @@ def _host() -> LoopHost:
 
 async def _page(made: Blueprint) -> Response:
     response = await made.send_static_file("index.html")
-    response.headers.update(adapter.PAGE_HEADERS)
+    response.headers["Content-Security-Policy"] = page_files.POLICY
     return response
 
 

@@ -101,7 +101,9 @@ class Server:
         arguments: Makes the command's arguments.
         end_signal: What has it end in order: SIGINT where it does nothing about SIGTERM, and so
             would be gone before Python's own end.
-        descriptors: What a stream takes of them; two where its socket is watched by another one.
+        descriptors: What a stream takes of them; two where its socket is watched by another one
+            from the beginning.
+        has_workers: Whether it can run several processes on one port.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Server:
     arguments: Callable[[Serving], list[str]]
     end_signal: signal.Signals = signal.SIGTERM
     descriptors: int = 1
+    has_workers: bool = True
 
     @property
     def package(self) -> str:
@@ -201,7 +204,6 @@ SERVERS: dict[str, dict[str, Server]] = {
             extra="",
             has_threads=False,
             arguments=_uvicorn,
-            descriptors=2,
         ),
         "hypercorn": Server(
             name="hypercorn",
@@ -250,6 +252,7 @@ SERVERS: dict[str, dict[str, Server]] = {
             arguments=_waitress,
             end_signal=signal.SIGINT,
             descriptors=2,
+            has_workers=False,
         ),
         "granian": Server(
             name="granian",
@@ -266,6 +269,7 @@ SERVERS: dict[str, dict[str, Server]] = {
             arguments=_werkzeug,
             end_signal=signal.SIGINT,
             descriptors=2,
+            has_workers=False,
         ),
     },
 }

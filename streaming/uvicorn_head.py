@@ -6,10 +6,11 @@ where httptools is installed; without it uvicorn parses by h11, which bounds the
 """
 
 import asyncio
+import os
 from typing import Any
 
 from streaming.adapter import ABORT_EXTENSION
-from streaming.engine.keep_alive import bound_silence
+from streaming.engine.listeners import bound_listeners
 from streaming.uvicorn_protocol import HalfOpenProtocol
 
 MAX_HEAD_BYTES = 65536
@@ -21,8 +22,9 @@ HEAD_TIMEOUT = 10.0
 it is closed. Between two requests uvicorn's own 5 s are over before."""
 
 UNTAKEN_TIMEOUT = 30.0
-"""Seconds for which a client may take nothing of what waits for it; then the kernel breaks off. A
-stream is broken off by `send_timeout`; this is for what its end leaves behind."""
+"""Seconds for which a client may take nothing of what waits for it; then the kernel breaks off.
+Once there is an engine (`streaming.adapter.make_engine`) it is `send_timeout` and `SILENCE_MARGIN`.
+"""
 
 _TOO_LONG = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -44,9 +46,8 @@ class BoundedHeadProtocol(HalfOpenProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a client on, and wait for its first head."""
         super().connection_made(transport)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            bound_silence(sock, seconds=UNTAKEN_TIMEOUT)
+        # By what listens, once: an option of each connection is a system call for each.
+        bound_listeners(os.getpid(), seconds=UNTAKEN_TIMEOUT)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -6,11 +6,13 @@ interface as a viewer's, and decoded.
 
 import asyncio
 import functools
+import gc
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,17 @@ from streaming.core.entry import Data, LogReader
 from streaming.core.errors_upstream import UpstreamError
 from streaming.core.feed import Feed, Upstream
 from streaming.core.settings import LogSettings, ServerSettings, Settings
+from streaming.engine.alarms import Alarms
 from streaming.engine.engine import Engine
+from streaming.engine.execution import Execution
 from streaming.engine.loop import make_loop
 from streaming.engine.run import Run
+from streaming.engine.run_table import RunTable
 from streaming.engine.runs import Runs
+from streaming.engine.runs_memory import MemoryRuns
+from streaming.engine.streams import Place
 from streaming.engine.transport import Transport
-from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.transport_httptools import HttptoolsTransport
 from streaming.engine.upstream_call import Outgoing, UpstreamCall
 
 # Seconds. Machines are shared: this only bounds what would else hang.
@@ -45,7 +52,7 @@ def said(log: LogReader, *names: str) -> list[Said]:
     """Everything that a log holds, or all events of these names."""
     events: list[Said] = []
     cursor = 0
-    while entries := log.read(cursor, max_bytes=1 << 20):
+    while entries := log.read(cursor, max_bytes=1 << 20).entries:
         events += [Said(entry.n, entry.name, codec.decode(entry.payload)) for entry in entries]
         cursor = entries[-1].n
     return [event for event in events if event.name in names or not names]
@@ -91,6 +98,12 @@ def descriptors() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
+def descriptors_before() -> int:
+    """How many there are before a test's own: what earlier ones left to the collector is closed."""
+    gc.collect()
+    return descriptors()
+
+
 @functools.cache
 def _open_what_stays() -> None:
     """The first loop of uvloop's opens a pipe that all share."""
@@ -105,9 +118,9 @@ async def outgoing(
     random: Callable[[], float] = lambda: 0.0,
 ) -> AsyncIterator[Outgoing]:
     """What carries calls: the default transport unless another is given, without jitter."""
-    async with aclosing(transport or AiohttpTransport()) as carrier:
+    async with aclosing(transport or HttptoolsTransport()) as carrier:
         slots = asyncio.Semaphore(max_connections)
-        yield Outgoing(transport=carrier, slots=slots, random=random)
+        yield Outgoing(transport=carrier, slots=slots, random=random, alarms=Alarms())
 
 
 def free_slots(outgoing: Outgoing) -> int:
@@ -115,9 +128,9 @@ def free_slots(outgoing: Outgoing) -> int:
     return outgoing.slots._value
 
 
-def make_runs(outgoing: Outgoing, *, max_runs: int = 100, **log: int) -> Runs:
+def make_runs(outgoing: Outgoing, *, max_runs: int = 100, **log: int) -> MemoryRuns:
     """A process's runs, with the bounds of its logs."""
-    return Runs(
+    return MemoryRuns(
         outgoing=outgoing, max_runs=max_runs, log=LogSettings(**log), random_bytes=os.urandom
     )
 
@@ -125,15 +138,15 @@ def make_runs(outgoing: Outgoing, *, max_runs: int = 100, **log: int) -> Runs:
 @asynccontextmanager
 async def running(
     transport: Transport | None = None, *, max_connections: int = 100, **bounds: int
-) -> AsyncIterator[Runs]:
+) -> AsyncIterator[MemoryRuns]:
     """A process's runs, which all end with the block."""
     async with outgoing(transport, max_connections=max_connections) as carrier:
         runs = make_runs(carrier, **bounds)
         try:
             yield runs
         finally:
-            await runs.end_all("shutdown")
-            runs.forget_all()
+            await runs.end_all()
+            await runs.aclose()
 
 
 @asynccontextmanager
@@ -144,9 +157,31 @@ async def engine_of(*feeds: Feed, **server: Any) -> AsyncIterator[Engine]:
         yield engine
 
 
-def start(runs: Runs, feed: Feed, params: Mapping[str, Any] | None = None) -> Run:
+async def start(runs: Runs, feed: Feed, params: Mapping[str, Any] | None = None) -> Run:
     """Start a run that waits for nobody unless its feed says so."""
-    return runs.start(feed, params or {}, caller="")
+    run, _ = await runs.start(feed, params or {}, caller="")
+    return run
+
+
+def table_of(engine: Engine) -> RunTable:
+    """The runs that an engine holds in its own memory."""
+    assert isinstance(engine.runs, MemoryRuns)
+    return engine.runs._table
+
+
+def execution_of(run: Run) -> Execution:
+    """What executes a run here, as long as it is live."""
+    assert isinstance(run._execution, Execution)
+    return run._execution
+
+
+def at(place: Place) -> Callable[[], Awaitable[Place]]:
+    """How a stream finds a place that is known already."""
+
+    async def find() -> Place:
+        return place
+
+    return find
 
 
 def detached(**upstreams: Upstream) -> Feed:
@@ -184,6 +219,11 @@ class Called:
         """What came piece by piece."""
         return [data["data"] for data in self.data("chunk")]
 
+    def receive_chunks(self, upstream: str, first: int, values: Sequence[Any]) -> None:
+        """Note them as a run writes them."""
+        for n, value in enumerate(values, first):
+            self.events.append(("chunk", {"upstream": upstream, "n": n, "data": value}))
+
 
 async def call(
     upstream: Upstream, outgoing: Outgoing, *, left: float = PATIENCE, into: Called | None = None
@@ -196,6 +236,8 @@ async def call(
         build_call(upstream, {}),
         outgoing=outgoing,
         emit=lambda name, data: called.events.append((name, data)),
+        emit_chunks=called.receive_chunks,
+        give_way=partial(asyncio.sleep, 0),
         deadline=time.monotonic() + left,
     )
     try:

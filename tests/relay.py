@@ -1,7 +1,7 @@
-"""A TCP relay between a client and a server, whose connections can be cut.
+"""A TCP relay between a client and a server, whose connections can be cut or frozen.
 
-For what a failing network does to a stream: the server is told that its client has gone, the client
-that its stream has ended before its end.
+For what a failing network does to a stream. Cut, the server is told that its client has gone, the
+client that its stream has ended before its end; frozen, neither is told anything.
 """
 
 import socket
@@ -21,6 +21,8 @@ class Relay:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._is_cut = False
+        self._flows = threading.Event()
+        self._flows.set()
 
     @property
     def base_url(self) -> str:
@@ -37,6 +39,7 @@ class Relay:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         self._listener.close()
+        self._flows.set()
         self._end_all()
         for thread in self._threads:
             thread.join()
@@ -48,6 +51,13 @@ class Relay:
         self._end_all()
         yield
         self._is_cut = False
+
+    @contextmanager
+    def freeze(self) -> Iterator[None]:
+        """Hold back for the block what either side sends, and close nothing."""
+        self._flows.clear()
+        yield
+        self._flows.set()
 
     def _end_all(self) -> None:
         for each in list(self._sockets):
@@ -62,6 +72,9 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_cut:
+                    client.close()
+                    continue
                 server = socket.create_connection(self._to)
                 self._sockets += [client, server]
                 self._start(self._pump, client, server)
@@ -72,6 +85,7 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self._flows.wait()
                 sink.sendall(data)
         _shut(sink)
         self._sockets.remove(source)

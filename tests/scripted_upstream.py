@@ -24,7 +24,13 @@ _HEAD_END = b"\r\n\r\n"
 
 
 @asynccontextmanager
-async def serving(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def serving(
+    behave: Behaviour,
+    *,
+    tls: ssl.SSLContext | None = None,
+    address: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[str]:
     """Serve whatever `behave` does with each connection; give the server's URL."""
     conversations = set[asyncio.Task[None]]()
 
@@ -39,10 +45,11 @@ async def serving(behave: Behaviour, *, tls: ssl.SSLContext | None = None) -> As
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversations.add(asyncio.ensure_future(converse(reader, writer)))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(connected, address, port, ssl=tls)
     try:
         port = server.sockets[0].getsockname()[1]
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        host = f"[{address}]" if ":" in address else address
+        yield f"{'https' if tls else 'http'}://{host}:{port}"
     finally:
         server.close()
         for conversation in conversations:

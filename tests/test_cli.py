@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.redis_server import redis_serving
 from tests.serving import FANSTREAM, ROOT, free_port, run_command, serving, serving_command
 from tests.upstreams import UpstreamsThread
 from tests.viewing import ask, eventually, problem, watching
@@ -14,6 +15,8 @@ GOOD = """
 [feeds.one.upstreams.a]
 url = "http://127.0.0.1:9/"
 """
+
+PASSWORD = "kept-to-itself"
 
 MISTAKES = {
     "unknown key": ("[server]\nmax_stream = 1", "server.max_stream"),
@@ -118,6 +121,64 @@ def test_two_workers_need_a_shared_log(config):
     """With the memory log a run would be found by one of two processes only."""
     ended = serve("--config", str(config), "--workers", "2")
     assert (ended.returncode, "memory:" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("server", ["waitress", "werkzeug"])
+def test_a_server_of_one_process_takes_no_workers(config, server):
+    """The sentence says which servers take several, and nothing is ignored in silence."""
+    ended = serve(*("--config", str(config), "--app", "flask", "--server", server, "--workers=2"))
+    assert ended.returncode == 2
+    sentence = " ".join(ended.stderr.split())
+    assert f"{server} is one process" in sentence
+    assert "gunicorn, gevent, granian" in sentence
+
+
+def serve_with_log(folder: Path, url: str) -> str:
+    """Ask for a log in a Redis that will not do; give the sentence that the start ended with."""
+    file = folder / "redis.toml"
+    file.write_text(f"[log]\nurl = '${{LOG}}'\n{GOOD}")
+    ended = serve("--config", str(file), env={"LOG": url})
+    assert ended.returncode == 2
+    [sentence] = ended.stderr.splitlines()
+    assert f"{file}: log.url: " in sentence
+    assert PASSWORD not in sentence
+    return sentence
+
+
+def test_a_redis_that_is_not_there(tmp_path):
+    """Nobody listening is a sentence, without the password that is in the URL."""
+    port = free_port()
+    sentence = serve_with_log(tmp_path, f"redis://ada:{PASSWORD}@127.0.0.1:{port}/0")
+    assert f"redis://127.0.0.1:{port}/0 cannot be reached" in sentence
+
+
+@pytest.mark.parametrize("credentials", ["", f"ada:{PASSWORD}@", f":{PASSWORD}@"])
+def test_a_redis_that_refuses_the_password(tmp_path, credentials):
+    """A missing and a wrong password are named as such, and not said."""
+    with redis_serving(tmp_path) as redis:
+        redis.cli("CONFIG", "SET", "requirepass", "another")
+        sentence = serve_with_log(tmp_path, redis.url.replace("//", f"//{credentials}"))
+    assert f"{redis.url} does not accept this user and password" in sentence
+
+
+def test_a_redis_that_evicts(tmp_path):
+    """A Redis that would drop events unasked is refused, and the sentence says what to set."""
+    with redis_serving(tmp_path, options=["--maxmemory-policy", "allkeys-lru"]) as redis:
+        redis.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        sentence = serve_with_log(tmp_path, redis.url.replace("//", f"//:{PASSWORD}@"))
+    assert "allkeys-lru" in sentence
+    assert "noeviction" in sentence
+
+
+def test_a_redis_that_will_do(tmp_path):
+    """With the right password nothing is said of it, and the process takes runs."""
+    with redis_serving(tmp_path) as redis:
+        redis.cli("CONFIG", "SET", "requirepass", PASSWORD)
+        url = redis.url.replace("//", f"//:{PASSWORD}@")
+        log = f"[log]\nurl = '{url}'\n{GOOD}"
+        with serving("quart", log, folder=tmp_path) as running:
+            assert ask(running.base_url, "/readyz").status_code == 200
+            assert PASSWORD not in running.log()
 
 
 def test_a_port_that_is_taken(config):

@@ -131,8 +131,8 @@ def test_a_file_of_authorities_is_looked_for_beside_the_process(folder):
     assert not load(None, env={}, cwd=folder).is_demo
 
 
-def test_what_this_version_does_not_do_is_refused(tmp_path):
-    """Whoever asks for Redis does not get a start without it."""
-    error = refused(tmp_path, b"[log]\nurl = 'redis://:hunter2@localhost'\n")
+def test_a_log_that_is_neither_in_memory_nor_in_redis_is_refused(tmp_path):
+    """Without what the URL says, which may hold a password."""
+    error = refused(tmp_path, b"[log]\nurl = 'http://:hunter2@localhost'\n")
     assert (error.file, error.path) == ("bad.toml", "log.url")
     assert "hunter2" not in str(error)

@@ -23,7 +23,7 @@ from streaming.gunicorn_hooks import post_fork, pre_fork, worker_int
 from streaming.servers import GRACE, IDLE_CONNECTIONS, THREADS_BESIDE_STREAMS
 from tests.serving import ROOT, Served, free_port, run_command, serving_command
 from tests.upstreams import UpstreamsThread
-from tests.viewing import Viewer, ask, eventually, watching
+from tests.viewing import TIMEOUT, Viewer, ask, eventually, watching
 
 NOTED = ROOT / "tests" / "noted"
 DRAIN_TIMEOUT = 2.5
@@ -226,12 +226,29 @@ def test_a_worker_that_is_replaced_says_the_last_words(worker, upstreams, tmp_pa
         before = ask(served.base_url, "/pid").text
         viewers = open_streams(stack, served, [*held, "/async"])
         for _ in range(3):
-            # The worker that ends takes no more; what has come meanwhile waits for the next.
-            ask(served.base_url, "/healthz")
+            # The worker that ends takes no more; what has come meanwhile waits for the next, which
+            # starts only after the whole drain.
+            ask(served.base_url, "/healthz", timeout=3 * TIMEOUT)
         ends = Counter(last_words(viewers))
         eventually(lambda: ask(served.base_url, "/pid").text != before)
     assert ends == {("done", "shutdown"): 2, ("shutdown", "drain"): 1}
     assert notes(tmp_path)["async"] == 1
+
+
+def test_who_has_just_come_is_answered_by_a_worker_that_ends(upstreams, tmp_path):
+    """It was accepted before its request was there, and is not reset for that."""
+    options = ["--max-requests", "3"]
+    with gunicorn("gthread", upstreams, tmp_path, options=options) as served, ExitStack() as stack:
+        viewers = open_streams(stack, served, ["/async"])
+        # It ends with this one, which it may refuse for that.
+        stack.enter_context(watching(served.base_url, "/async"))
+        address = ("127.0.0.1", served.port)
+        connection = stack.enter_context(socket.create_connection(address, timeout=TIMEOUT))
+        # What the worker has of it until then is nothing.
+        time.sleep(0.2)
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert last_words(viewers) == [("shutdown", "drain")]
 
 
 @pytest.mark.parametrize("worker", ["gthread", "asgi"])

@@ -3,9 +3,11 @@
 The worker itself is tried in tests/servers and tests/test_hostile_clients.py.
 """
 
+import selectors
 import socket
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +38,8 @@ class Worker:
         self.alive = True
         self.cfg = SimpleNamespace(keepalive=2)
         self.pending_conns: deque[Connection] = deque()
+        self.poller = selectors.DefaultSelector()
+        self.readable: list[Connection] = []
         self.during: Any = lambda conn: None
 
     def handle(self, conn: Connection) -> object:
@@ -46,18 +50,23 @@ class Worker:
         pass
 
     def finish_request(self, conn: Connection, future: object) -> None:
-        conn.timeout = self.cfg.keepalive
-        self.pending_conns.append(conn)
+        if self.alive:
+            conn.timeout = self.cfg.keepalive
+            self.pending_conns.append(conn)
+
+    def on_pending_socket_readable(self, conn: Connection, client: socket.socket) -> None:
+        self.readable.append(conn)
 
     def notify(self) -> None:
         pass
 
 
 @pytest.fixture
-def worker() -> Worker:
+def worker() -> Iterator[Worker]:
     made = Worker()
     bound_waiting(made)
-    return made
+    with made.poller:
+        yield made
 
 
 @pytest.fixture
@@ -164,3 +173,18 @@ def test_a_silent_connection_has_as_long_as_a_head(worker, ends, now):
     worker.alive = False
     worker.notify()
     assert conn.timeout == now[0] + worker.cfg.keepalive
+
+
+def test_a_worker_that_ends_waits_for_whom_it_has_taken(worker, ends, now):
+    """Where the first byte is not there yet; gunicorn closes the connection, which resets it."""
+    conn = Connection(ends[0])
+    deferred: Future[object] = Future()
+    deferred.set_result(worker.handle(conn))
+    worker.alive = False
+    worker.finish_request(conn, deferred)
+    assert list(worker.pending_conns) == [conn]
+    assert conn.timeout == now[0] + HEAD_TIMEOUT
+    ends[1].sendall(b"G")
+    ((key, _),) = worker.poller.select(0)
+    key.data(key.fileobj)
+    assert worker.readable == [conn]

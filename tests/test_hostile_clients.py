@@ -31,7 +31,7 @@ LOOKS = 5
 # What an ordinary client may wait longer than before: machines are shared. Whom a server forgot, or
 # kept waiting for a client that says nothing, would wait for seconds.
 MAX_RATIO = 3.0
-MARGIN = 0.2
+MARGIN = 1.0
 
 CONFIG = f"""
 [server]

@@ -32,7 +32,10 @@ IMPURE_CALLS = frozenset("now utcnow today open input print eval exec __import__
 WEB_FRAMEWORKS = frozenset("click flask quart starlette werkzeug".split())
 
 # (module, what it imports inside a function): why it cannot stand at the top.
-LATE_IMPORTS: dict[tuple[str, str], str] = {}
+LATE_IMPORTS: dict[tuple[str, str], str] = {
+    ("streaming.engine.engine", "streaming.engine.runs_redis"): "the package redis is an extra",
+    ("streaming.cli", "streaming.engine.redis_check"): "the package redis is an extra",
+}
 
 VAGUE_NAMES = frozenset("base common helper helpers manager managers misc util utils".split())
 

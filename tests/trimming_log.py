@@ -4,11 +4,11 @@ It gives a few entries at each reading, so that a test reaches the middle of a r
 megabytes. Like every log it trims chunks only: the start and the outcomes stay.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from streaming.core import codec
-from streaming.core.entry import Entry
+from streaming.core.entry import Entry, Reading
 
 RUN = "0123456789abcdef" * 2
 
@@ -45,7 +45,7 @@ class TrimmingLog:
         self.held = [entry for entry in self.held if entry.n not in gone]
         self.trimmed_through = max(gone, default=self.trimmed_through)
 
-    def read(self, after: int, *, max_bytes: int) -> Sequence[Entry]:
+    def read(self, after: int, *, max_bytes: int) -> Reading:
         self.before_read()
         entries: list[Entry] = []
         for entry in self.held:
@@ -53,4 +53,4 @@ class TrimmingLog:
                 entries.append(entry)
                 if sum(len(entry.payload) for entry in entries) > max_bytes:
                     break
-        return entries
+        return Reading(entries)

@@ -10,8 +10,9 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,12 +28,13 @@ _SETTLE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A request as it came: the target and the headers unchanged, the body whole."""
+    """A request as it came: the target and the headers unchanged, the body whole; and when."""
 
     method: str
     target: str
     headers: list[Header]
     body: bytes
+    time: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def path(self) -> str:

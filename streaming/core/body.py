@@ -19,7 +19,7 @@ from enum import Enum, auto
 from itertools import accumulate
 from typing import Literal, Protocol
 
-from streaming.core.entry import LogReader, encode_event
+from streaming.core.entry import NOTHING, LogReader, encode_event
 from streaming.core.event import Event
 from streaming.core.wire import Wire
 
@@ -41,6 +41,13 @@ class Body(Protocol):
 
     def step(self, now: float) -> Step:
         """Say what comes next: bytes to write, a time to wait for at most, or None at the end."""
+        ...
+
+    def rest_until(self) -> float | None:
+        """Say until when there is nothing to do unless something happens; None: step to learn it.
+
+        What a step would say after one that gave bytes, nearly always and for less.
+        """
         ...
 
     def shut_down(self, reason: ShutdownReason) -> None:
@@ -155,6 +162,8 @@ class StreamBody:
         self._shutdown: ShutdownReason | None = None
         self._state = _State.OPENING
         self._unwritten = Unwritten()
+        # A long event, held while any of it is unwritten, for whoever comes to the same place.
+        self._reading = NOTHING
         # How far it has come, for its lag: what was there when it came is a replay, and so is what
         # it reads again after a `reset`.
         self._furthest = log.last
@@ -171,13 +180,29 @@ class StreamBody:
             self._read(now)
         if self._unwritten.size:
             self._beat_at = now + self._limits.ping_interval
-            return self._unwritten.take()
+            written = self._unwritten.take()
+            if not self._unwritten.size:
+                self._reading = NOTHING
+            return written
         if self._state is not _State.READING or self._is_read_out():
             self._state = _State.ENDED
             return None
         if now >= self._beat_at:
             self._beat_at = now + self._limits.ping_interval
             return self._beat
+        return min(self._beat_at, self._expires)
+
+    def rest_until(self) -> float | None:
+        """See `Body`."""
+        log = self._log
+        if (
+            self._unwritten.size
+            or self._cursor < log.last
+            or log.is_ended
+            or self._shutdown is not None
+            or self._state is not _State.READING
+        ):
+            return None
         return min(self._beat_at, self._expires)
 
     def shut_down(self, reason: ShutdownReason) -> None:
@@ -214,19 +239,20 @@ class StreamBody:
 
     def _add_pending(self, max_bytes: int) -> None:
         """Encode what the log has for this viewer; first a `reset` where a part of it is gone."""
-        entries = self._log.read(self._cursor, max_bytes=max_bytes)
+        reading = self._log.read(self._cursor, max_bytes=max_bytes)
         # Asked after reading: the log may be trimmed in another thread between the two.
         if self._has_missed():
             reset = encode_event(self._wire, Event("reset", {"reason": "trimmed"}))
             self._unwritten.extend((reset,))
             self._cursor = 0
-            entries = self._log.read(0, max_bytes=max_bytes)
-        if entries:
-            self._cursor = entries[-1].n
-            self._furthest = max(self._furthest, self._cursor)
-            self._offset = max(self._offset, entries[-1].offset)
-            wire = self._wire
-            self._unwritten.extend([entry.encoded(wire) for entry in entries])
+            reading = self._log.read(0, max_bytes=max_bytes)
+        if reading.entries:
+            newest = reading.entries[-1]
+            self._cursor = newest.n
+            self._furthest = max(self._furthest, newest.n)
+            self._offset = max(self._offset, newest.offset)
+            self._unwritten.extend(reading.encoded(self._wire))
+            self._reading = reading if len(reading.entries) == 1 else NOTHING
 
     def _has_missed(self) -> bool:
         """Say whether something is gone that the viewer has not had and was not told of."""

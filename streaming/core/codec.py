@@ -9,6 +9,7 @@ asked only about numbers that msgspec declines.
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -56,6 +57,21 @@ def encode(value: Any) -> bytes:
     return encoded
 
 
+def encode_again(value: Any) -> bytes:
+    """Encode what `decode` gave, within dicts and lists, beside strings and finite numbers.
+
+    For what was looked at before, at half the cost of `encode`: nothing in it can be without a JSON
+    form but text of a charset that has lone surrogates.
+
+    Raises:
+        ValueError: A lone surrogate.
+    """
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError as exc:
+        raise ValueError("a lone surrogate has no JSON form") from exc
+
+
 def decode(data: bytes | str) -> Any:
     """Decode one JSON text.
 
@@ -77,9 +93,27 @@ def decode(data: bytes | str) -> Any:
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
     # Without that many brackets it cannot be so deep; only else is a walk worth its cost.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_too_deep(value):
+    if (
+        len(data) > 2 * MAX_DEPTH
+        and data.count(b"[") + data.count(b"{") > MAX_DEPTH
+        and _is_too_deep(value)
+    ):
         raise ValueError("nested too deeply")
     return value
+
+
+def decode_all(texts: Sequence[bytes]) -> list[Any] | None:
+    """Decode JSON texts as `decode` does each, at half the cost.
+
+    None where that cannot be told of them all: one is long, wrong, or a number that is too wide.
+    """
+    if not texts or max(map(len, texts)) > 2 * MAX_DEPTH:
+        return None
+    decode = _decoder.decode
+    try:
+        return [decode(text) for text in texts]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode_members(data: bytes) -> dict[str, msgspec.Raw]:

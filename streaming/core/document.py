@@ -50,7 +50,7 @@ def document_pieces(log: LogReader) -> Iterator[Piece]:
 def _read_state(log: LogReader) -> _State:
     state = _State()
     cursor = 0
-    while entries := log.read(cursor, max_bytes=MAX_WRITE_BYTES):
+    while entries := log.read(cursor, max_bytes=MAX_WRITE_BYTES).entries:
         for entry in entries:
             match entry.name:
                 case "start":
@@ -117,6 +117,10 @@ class DocumentBody:
     def shut_down(self, reason: ShutdownReason) -> None:
         """See `Body`: the document is written as it stands, and to its end."""
         self._is_cut_short = True
+
+    def rest_until(self) -> float | None:
+        """See `Body`."""
+        return None
 
     def hasten_beat(self) -> None:
         """See `Body`."""

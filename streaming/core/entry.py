@@ -1,18 +1,22 @@
-"""An event as a log holds it: encoded once, written on any number of responses.
+"""Events as a log gives them: read together, and written once for all who read them.
 
-The wires' bytes are kept beside the payload, so that a thousand viewers on one wire cost one
-encoding and share its bytes.
+The events of one reading are kept as they are written, so that a thousand viewers that stand at the
+same place of a log cost one encoding and share its bytes.
 """
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from streaming.core.event import Event
 from streaming.core.wire import Wire
 
 
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One event of a log.
+
+    A struct that the garbage collector passes over, as it holds nothing that could hold it.
 
     Args:
         n: Its number in the log, from 1.
@@ -24,47 +28,45 @@ class Entry:
         offset: Bytes of payload in the log up to and including this one, trimmed ones as well.
     """
 
-    __slots__ = ("_encoded", "id", "is_text", "n", "name", "offset", "payload", "retry_ms")
+    n: int
+    name: str
+    payload: bytes
+    id: str | None = None
+    retry_ms: int | None = None
+    is_text: bool = False
+    offset: int = 0
 
-    def __init__(
-        self,
-        n: int,
-        name: str,
-        payload: bytes,
-        *,
-        id: str | None = None,
-        retry_ms: int | None = None,
-        is_text: bool = False,
-        offset: int = 0,
-    ) -> None:
-        self.n = n
-        self.name = name
-        self.payload = payload
-        self.id = id
-        self.retry_ms = retry_ms
-        self.is_text = is_text
-        self.offset = offset
-        self._encoded: dict[str, bytes] | None = None
 
-    def encoded(self, wire: Wire) -> bytes:
-        """Write the event on a wire, at most once for each wire.
+class Reading:
+    """Events that were read together.
 
-        Two threads may both encode it the first time; the bytes are the same.
+    Args:
+        entries: The events, in order.
+    """
+
+    __slots__ = ("__weakref__", "_encoded", "entries")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self._encoded: dict[str, Sequence[bytes]] = {}
+
+    def encoded(self, wire: Wire) -> Sequence[bytes]:
+        """Write each event on a wire, at most once for each wire.
+
+        Two threads may both encode them the first time; the bytes are the same.
         """
-        if self._encoded is None:
-            self._encoded = {}
-        try:
-            return self._encoded[wire.name]
-        except KeyError:
-            written = wire.encode(
-                self.name,
-                self.payload,
-                id=self.id,
-                retry_ms=self.retry_ms,
-                is_text=self.is_text,
-            )
-            self._encoded[wire.name] = written
-            return written
+        encoded = self._encoded.get(wire.name)
+        if encoded is None:
+            encode = wire.encode
+            encoded = self._encoded[wire.name] = [
+                encode(e.name, e.payload, id=e.id, retry_ms=e.retry_ms, is_text=e.is_text)
+                for e in self.entries
+            ]
+        return encoded
+
+
+NOTHING = Reading(())
+"""What is read where nothing follows."""
 
 
 def encode_event(wire: Wire, event: Event) -> bytes:
@@ -101,10 +103,11 @@ class LogReader(Protocol):
         """Whether nothing follows the newest event."""
         ...
 
-    def read(self, after: int, *, max_bytes: int) -> Sequence[Entry]:
+    def read(self, after: int, *, max_bytes: int) -> Reading:
         """Return the held entries after number `after`, in order.
 
-        At least one where there is any, and no more once their payloads pass `max_bytes`.
+        At least one where there is any, and no more once their payloads pass `max_bytes`. Whoever
+        still writes what was read holds the reading, so that others are given the same.
         """
         ...
 

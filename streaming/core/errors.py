@@ -15,7 +15,8 @@
     │   ├── UnsupportedMediaType                              415
     │   ├── InvalidParameter                                  422
     │   ├── TooManyStreams, TooManyStreamsPerAddress          503
-    │   └── TooManyRuns, LogsFull, Draining, KeysUnavailable  503
+    │   ├── TooManyRuns, LogsFull, LogUnreachable             503
+    │   └── Draining, KeysUnavailable                         503
     └── UpstreamError      the upstream, or the way to it     (a code, in a `failure` event)
         ├── ConnectFailed    connect
         ├── TimedOut         timeout

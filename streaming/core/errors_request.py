@@ -197,6 +197,15 @@ class LogsFull(RequestError):
 
 
 @dataclass(eq=False)
+class LogUnreachable(RequestError):
+    status, title = 503, "Log unreachable"
+    retry_after: int
+
+    def __str__(self) -> str:
+        return "the log that all processes share cannot be reached now"
+
+
+@dataclass(eq=False)
 class Draining(RequestError):
     status, title = 503, "Draining"
     retry_after: int

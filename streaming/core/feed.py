@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any
 
+from streaming.core.call import Call, build_call
 from streaming.core.errors import ConfigError
 from streaming.core.errors_request import InvalidParameter
 from streaming.core.key_path import check_known, under
@@ -85,6 +86,8 @@ class Feed:
     )
     """The upstreams by their names, at least one."""
 
+    _static_calls: Mapping[str, Call] = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         hold_to_rules(self)
         for key, type_ in (("params", Param), ("upstreams", Upstream)):
@@ -99,6 +102,10 @@ class Feed:
             with under("upstreams", name):
                 NAME_RULE.check(name)
                 self._check_uses(upstream)
+        # What no parameter stands in is the same in all runs.
+        static = [name for name, up in self.upstreams.items() if next(up.uses(), None) is None]
+        calls = {name: build_call(self.upstreams[name], {}) for name in static}
+        object.__setattr__(self, "_static_calls", MappingProxyType(calls))
 
     def bind(self, given: Mapping[str, Any], *, typed: bool) -> dict[str, Value]:
         """Return the parameters of a run: in the declared order, defaults filled in.
@@ -115,6 +122,21 @@ class Feed:
                 said = str(name)[:_MAX_NAME_SAID].encode(errors="replace").decode()
                 raise InvalidParameter(said, "is not a parameter of this feed")
         return {name: _bind(name, param, given, typed=typed) for name, param in self.params.items()}
+
+    def build_calls(self, params: Mapping[str, Value]) -> dict[str, Call]:
+        """Return the requests of a run to its upstreams, by their names.
+
+        Args:
+            params: The bound parameters.
+
+        Raises:
+            InvalidParameter: See `build_call`.
+        """
+        static = self._static_calls
+        return {
+            name: static.get(name) or build_call(upstream, params)
+            for name, upstream in self.upstreams.items()
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return what anyone may know of the feed: no address, no header."""

@@ -13,6 +13,7 @@ from streaming.core.event import MAX_ID_BYTES
 RUN_ID_BYTES = 16
 """Random bytes in a run's id: 128 bits, which nobody guesses."""
 
+_RUN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _CURSOR = re.compile(r"([0-9a-f]{32})-([1-9][0-9]{0,17})", re.ASCII)
 
 
@@ -27,6 +28,11 @@ class Cursor:
 def make_run_id(random_bytes: bytes) -> str:
     """Write `RUN_ID_BYTES` random bytes as a run's id."""
     return random_bytes.hex()
+
+
+def is_run_id(text: str) -> bool:
+    """Say whether this could be a run's id."""
+    return _RUN.fullmatch(text) is not None
 
 
 def parse_cursor(text: str) -> Cursor | None:

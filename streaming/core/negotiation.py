@@ -8,6 +8,7 @@ valid part is as none at all.
 """
 
 import re
+from functools import lru_cache
 
 from streaming.core.errors_request import NotAcceptable
 from streaming.core.wire import WIRES
@@ -63,7 +64,7 @@ def choose_format(*, format: str | None, accept: str | None) -> str:
         if format not in FORMATS:
             raise NotAcceptable(FORMATS)
         return format
-    return _choose(_qualities(accept))
+    return _choose_by_accept(accept)
 
 
 def names_stream_type(accept: str | None) -> bool:
@@ -78,6 +79,12 @@ def names_stream_type(accept: str | None) -> bool:
         return False
     types = (_MEDIA_TYPES[chosen], *_ALIASES.get(chosen, ()))
     return any(qualities.get(name) for name in types if name in _STREAM_TYPES)
+
+
+@lru_cache(maxsize=64)
+def _choose_by_accept(accept: str | None) -> str:
+    """Choose by what most clients say alike, so that it is read once."""
+    return _choose(_qualities(accept))
 
 
 def _choose(qualities: dict[str, float]) -> str:

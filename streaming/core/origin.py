@@ -6,6 +6,7 @@ send a request; neither can be forged by a page.
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 
 from streaming.core.errors_request import ForbiddenOrigin
 from streaming.core.message import Headers, Request
@@ -102,8 +103,11 @@ def client_address(request: Request, *, trusted_proxies: Collection[str]) -> str
     address that is not a trusted proxy: what stands before it, a client may have written itself.
     """
     address = _plain_address(request.peer)
+    said = request.header("x-forwarded-for")
+    if not said or not trusted_proxies:
+        return address
     networks = [ipaddress.ip_network(proxy, strict=False) for proxy in trusted_proxies]
-    forwarded = (request.header("x-forwarded-for") or "").split(",")
+    forwarded = said.split(",")
     while forwarded and _is_within(address, networks):
         nearest = _plain_address(forwarded.pop())
         if not nearest:
@@ -120,6 +124,7 @@ def _is_within(address: str, networks: list[ipaddress.IPv4Network | ipaddress.IP
     return any(parsed in network for network in networks)
 
 
+@lru_cache(maxsize=1024)
 def _plain_address(text: str) -> str:
     """Write an address in one form: without a port, and IPv4 as such where IPv6 carries it.
 

@@ -25,6 +25,9 @@ from streaming.core.rule import (
 )
 from streaming.core.rule_web import HttpUrl, Network, WebOrigin
 
+MEMORY_URL = "memory:"
+"""Where events are kept unless another place is named: in the process."""
+
 MAX_RETRY_MS = 86_400_000
 """Milliseconds, a day: what `retry_ms` may be at most."""
 
@@ -102,10 +105,10 @@ class LogSettings:
         str,
         Text(
             from_environment=True,
-            pattern=r"memory:|rediss?://[!-~]+",
-            noun="'memory:', or a URL that begins with redis:// or rediss://",
+            pattern=r"memory:|rediss?(\+sentinel|\+cluster)?://[!-~]+",
+            noun="'memory:', or a URL of redis://, rediss://, redis+sentinel:// or redis+cluster://",
         ),
-    ] = field(default="memory:", repr=False)
+    ] = field(default=MEMORY_URL, repr=False)
     """`memory:`, or the URL of a Redis, which may hold a password."""
 
     max_bytes: Annotated[int, Integer(at_least=1)] = 268_435_456
@@ -197,13 +200,3 @@ class Settings:
                 with under("feeds", str(name)):
                     raise ConfigError("", "expected the Feed of this name")
         object.__setattr__(self, "feeds", MappingProxyType(dict(self.feeds)))
-
-
-def check_served(settings: Settings) -> None:
-    """Refuse what can be configured and this version does not do, rather than pass it over.
-
-    Raises:
-        ConfigError: A log that is not in memory.
-    """
-    if settings.log.url != "memory:":
-        raise ConfigError("log.url", "expected 'memory:', as this version has no log in Redis")

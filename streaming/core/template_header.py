@@ -11,7 +11,7 @@ from typing import Any
 from streaming.core.errors import ConfigError
 from streaming.core.errors_request import InvalidParameter
 from streaming.core.key_path import under
-from streaming.core.rule import Text
+from streaming.core.rule import Text, is_unicode
 from streaming.core.template import Template, Value, parse, to_text
 from streaming.core.url import has_control
 
@@ -49,11 +49,14 @@ def render_header(template: Template, params: Mapping[str, Value]) -> str:
     Spaces around the whole value are dropped, as every recipient drops them (RFC 9110 section 5.5).
 
     Raises:
-        InvalidParameter: A value has a control character.
+        InvalidParameter: A value has a control character, or half a surrogate pair.
     """
     for name in template.names:
-        if has_control(to_text(params[name])):
+        text = to_text(params[name])
+        if has_control(text):
             raise InvalidParameter(name, "must not have control characters: it stands in a header")
+        if not is_unicode(text):
+            raise InvalidParameter(name, "must not have half a surrogate pair: no header can")
     return template.render(params, to_text).strip(" ")
 
 

@@ -40,9 +40,9 @@ class NdjsonWire:
         if is_text:
             payload = codec.encode(payload.decode())
         if id is None:
-            return b'{"event":%b,"data":%b}\n' % (codec.encode(name), payload)
+            return b'{"event":%b,"data":%b}\n' % (codec.encode_again(name), payload)
         return b'{"event":%b,"id":%b,"data":%b}\n' % (
-            codec.encode(name),
-            codec.encode(id),
+            codec.encode_again(name),
+            codec.encode_again(id),
             payload,
         )

@@ -44,7 +44,7 @@ class SseWire:
         head = f"event: {name}\ndata: " if id is None else f"id: {id}\nevent: {name}\ndata: "
         if retry_ms is not None:
             head = f"retry: {retry_ms}\n{head}"
-        return b"".join((head.encode(), payload, b"\n\n"))
+        return head.encode() + payload + b"\n\n"
 
 
 def _on_data_lines(text: bytes) -> bytes:

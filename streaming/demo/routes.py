@@ -8,15 +8,15 @@ shared by all processes, so whoever receives the answer can say how long it was 
 import asyncio
 import itertools
 import json
+import re
 import secrets
 import time
 import zlib
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from streaming.demo.http import Answer, Handler, Request
 
 WEATHER_DELAY = 0.3
 NEWS_DELAY = 1.5
@@ -46,30 +46,52 @@ _ANSWER = (
 )
 
 
-def routes() -> list[web.RouteDef]:
-    """Make the routes of one server, with counters of their own."""
-    rates = _FlakyRates()
-    return [
-        _get("/weather", weather),
-        _get("/news", news),
-        _get("/rates", rates.answer),
-        _get("/broken", broken),
-        _get(r"/delay/{ms:\d{1,9}}", delay),
-        _get("/tokens", tokens),
-        web.post("/tokens", tokens),
-        _get("/ticks", ticks),
-    ]
+_DELAY = re.compile(r"/delay/([0-9]{1,9})")
 
 
-def _get(path: str, handler: Handler) -> web.RouteDef:
-    # Without HEAD: aiohttp would write a stream's pieces after its head.
-    return web.get(path, handler, allow_head=False)
+@dataclass
+class Refused(Exception):
+    """A request that is answered with a status and the reason."""
+
+    status: int
+    reason: str
+
+
+def routes() -> Handler:
+    """Make what answers the requests of one server, with counters of its own."""
+    by_path: dict[str, Handler] = {
+        "/weather": weather,
+        "/news": news,
+        "/rates": _FlakyRates().answer,
+        "/broken": broken,
+        "/tokens": tokens,
+        "/ticks": ticks,
+    }
+
+    async def answer(request: Request) -> Answer | None:
+        handler = delay if _DELAY.fullmatch(request.path) else by_path.get(request.path)
+        try:
+            if handler is None:
+                raise Refused(404, "there is no such upstream")
+            _check(request, methods=("GET", "POST") if handler is tokens else ("GET",))
+            return await handler(request)
+        except Refused as refused:
+            return _answer(status=refused.status, error=refused.reason)
+
+    return answer
+
+
+def _check(request: Request, *, methods: tuple[str, ...]) -> None:
+    if request.method not in methods:
+        raise Refused(405, f"expected {' or '.join(methods)}")
+    if len(request.body) > MAX_REQUEST_BYTES:
+        raise Refused(413, f"the body must have at most {MAX_REQUEST_BYTES} bytes")
 
 
 # ------------------------------------------------------------------ whole answers
 
 
-async def weather(request: web.Request) -> web.Response:
+async def weather(request: Request) -> Answer:
     """Answer the weather of `?city=`, which depends on its name alone."""
     city = _bounded("city", request.query.get("city", "Paris"), max_chars=MAX_CITY_CHARS)
     await asyncio.sleep(WEATHER_DELAY)
@@ -77,22 +99,22 @@ async def weather(request: web.Request) -> web.Response:
     return _answer(city=city, celsius=seed % 350 / 10, sky=_SKIES[seed % len(_SKIES)])
 
 
-async def news(request: web.Request) -> web.Response:
+async def news(request: Request) -> Answer:
     """Answer the headlines, slowly."""
     await asyncio.sleep(NEWS_DELAY)
     return _answer(headlines=_HEADLINES)
 
 
-async def broken(request: web.Request) -> web.Response:
+async def broken(request: Request) -> Answer:
     """Answer 500, always."""
     return _answer(status=500, error="this upstream is broken, on purpose")
 
 
-async def delay(request: web.Request) -> web.Response:
+async def delay(request: Request) -> Answer:
     """Answer after the milliseconds that the path names."""
-    ms = int(request.match_info["ms"])
+    ms = int(request.path.rpartition("/")[2])
     if ms > MAX_DELAY_MS:
-        raise _refusal(f"ms must be at most {MAX_DELAY_MS}")
+        raise Refused(400, f"ms must be at most {MAX_DELAY_MS}")
     await asyncio.sleep(ms / 1000)
     return _answer(ms=ms)
 
@@ -107,50 +129,40 @@ class _FlakyRates:
     def __init__(self) -> None:
         self._turns = itertools.cycle(("unavailable", "answer", "hang up", "answer"))
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: Request) -> Answer | None:
         turn = next(self._turns)
         await asyncio.sleep(RATES_DELAY)
         if turn == "unavailable":
             return _answer(status=503, headers={"Retry-After": "0"}, error="try again")
-        if turn == "hang up" and request.transport is not None:
-            request.transport.abort()  # what is returned then reaches nobody
+        if turn == "hang up":
+            return None
         return _answer(base="EUR", rates={"USD": 1.0842, "GBP": 0.8437, "JPY": 162.31})
 
 
-def _answer(
-    *, status: int = 200, headers: dict[str, str] | None = None, **facts: Any
-) -> web.Response:
-    stamped = {**facts, "monotonic": time.monotonic()}
-    return web.json_response(stamped, status=status, headers=headers)
+def _answer(*, status: int = 200, headers: dict[str, str] | None = None, **facts: Any) -> Answer:
+    body = json.dumps({**facts, "monotonic": time.monotonic()}).encode()
+    return Answer(status=status, content_type="application/json", body=body, headers=headers or {})
 
 
 # ------------------------------------------------------------------------ streams
 
 
-async def tokens(request: web.Request) -> web.StreamResponse:
+async def tokens(request: Request) -> Answer:
     """Stream a chat completion in the form of OpenAI's interface, whether asked to or not.
 
     GET takes `?question=`, POST the last of `messages`.
     """
-    question = await _posted_question(request) if request.method == "POST" else _asked(request)
-    return await _stream(request, _completion(question), content_type="text/event-stream")
+    question = _posted_question(request) if request.method == "POST" else _asked(request)
+    return _stream(_completion(question), content_type="text/event-stream")
 
 
-async def ticks(request: web.Request) -> web.StreamResponse:
+async def ticks(request: Request) -> Answer:
     """Stream a price as lines of JSON."""
-    return await _stream(request, _prices(), content_type="application/x-ndjson")
+    return _stream(_prices(), content_type="application/x-ndjson")
 
 
-async def _stream(
-    request: web.Request, pieces: AsyncGenerator[bytes, None], *, content_type: str
-) -> web.StreamResponse:
-    headers = {"Content-Type": content_type, "Cache-Control": "no-cache"}
-    response = web.StreamResponse(headers=headers)
-    async with aclosing(pieces):
-        await response.prepare(request)
-        async for piece in pieces:
-            await response.write(piece)
-    return response
+def _stream(pieces: AsyncGenerator[bytes, None], *, content_type: str) -> Answer:
+    return Answer(content_type=content_type, body=pieces, headers={"Cache-Control": "no-cache"})
 
 
 async def _prices() -> AsyncGenerator[bytes, None]:
@@ -186,27 +198,22 @@ def _piece(
 # -------------------------------------------------------------------------- input
 
 
-def _asked(request: web.Request) -> str:
+def _asked(request: Request) -> str:
     question = request.query.get("question", "What is a stream?")
     return _bounded("question", question, max_chars=MAX_QUESTION_CHARS)
 
 
-async def _posted_question(request: web.Request) -> str:
+def _posted_question(request: Request) -> str:
     try:
-        content = json.loads(await request.read())["messages"][-1]["content"]
+        content = json.loads(request.body)["messages"][-1]["content"]
     except (ValueError, LookupError, TypeError, RecursionError) as exc:
-        raise _refusal("the body must be JSON with messages, the last with its content") from exc
+        raise Refused(400, "expected JSON with messages, the last with its content") from exc
     if not isinstance(content, str):
-        raise _refusal("content must be a string")
+        raise Refused(400, "content must be a string")
     return _bounded("content", content, max_chars=MAX_QUESTION_CHARS)
 
 
 def _bounded(name: str, value: str, *, max_chars: int) -> str:
     if not 0 < len(value.strip()) <= len(value) <= max_chars:
-        raise _refusal(f"{name} must have 1 to {max_chars} characters")
+        raise Refused(400, f"{name} must have 1 to {max_chars} characters")
     return value
-
-
-def _refusal(reason: str) -> web.HTTPBadRequest:
-    text = json.dumps({"error": reason, "monotonic": time.monotonic()})
-    return web.HTTPBadRequest(text=text, content_type="application/json")

@@ -5,14 +5,11 @@ loop that opens it; an application in another process reaches it by its address,
 `python -m streaming.demo` prints.
 """
 
+import asyncio
 from typing import Self
 
-from aiohttp import web
-
-from streaming.demo.routes import MAX_REQUEST_BYTES, routes
-
-# aiohttp takes 0 for "wait forever"; this is what it leaves a running answer before it cuts it.
-_GRACE = 0.01
+from streaming.demo.http import Connection
+from streaming.demo.routes import routes
 
 # Connections that come at once, such as fifty runs of ten calls: one that finds no room is tried
 # again by its kernel, and a whole second later.
@@ -35,12 +32,8 @@ class DemoUpstreams:
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port
-        application = web.Application(client_max_size=MAX_REQUEST_BYTES)
-        application.add_routes(routes())
-        # A handler ends with its client, as a careful service does: no tokens for nobody.
-        self._runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE
-        )
+        self._handle = routes()
+        self._connections: set[Connection] = set()
 
     @property
     def base_url(self) -> str:
@@ -49,15 +42,21 @@ class DemoUpstreams:
         return f"http://{host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self.host, self.port, backlog=_BACKLOG).start()
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._handle, self._connections),
+            self.host,
+            self.port,
+            backlog=_BACKLOG,
+        )
         # A name may stand for several addresses, each then with a port of its own: take one.
-        self.host, self.port = self._runner.addresses[0][:2]
+        self.host, self.port = self._server.sockets[0].getsockname()[:2]
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._runner.cleanup()
+        self._server.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.abort()
+        for connection in connections:
+            await connection.lost.wait()
+        await self._server.wait_closed()

@@ -11,19 +11,23 @@ import random
 import time
 import weakref
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import httpx
 
 from streaming.core.body import BodyLimits
+from streaming.core.errors import ConfigError
 from streaming.core.errors_request import Draining
 from streaming.core.key_path import under
-from streaming.core.settings import Settings, check_served
+from streaming.core.settings import MEMORY_URL, Settings
 from streaming.engine.admission import Admission
+from streaming.engine.alarms import Alarms
 from streaming.engine.control import Ending, follow_control, follow_ending
 from streaming.engine.runs import Runs
+from streaming.engine.runs_memory import MemoryRuns
 from streaming.engine.tokens import Tokens, check_auth
 from streaming.engine.transport import Transport
-from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.transport_httptools import HttptoolsTransport
 from streaming.engine.transport_httpx import HttpxTransport
 from streaming.engine.upstream_call import Outgoing
 from streaming.engine.viewer import Viewer, do_nothing
@@ -49,7 +53,9 @@ def check_settings(settings: Settings, *, client: httpx.AsyncClient | None = Non
     Raises:
         ConfigError: What this version does not do, or an upstream that could never be connected to.
     """
-    check_served(settings)
+    if settings.log.url != MEMORY_URL and find_spec("redis") is None:
+        reason = "needs the package redis, which is not installed: pip install 'fanstream[redis]'"
+        raise ConfigError("log.url", reason)
     if settings.auth is not None:
         check_auth(settings.auth)
     transport = _make_transport(client)
@@ -60,7 +66,7 @@ def check_settings(settings: Settings, *, client: httpx.AsyncClient | None = Non
 
 
 def _make_transport(client: httpx.AsyncClient | None) -> Transport:
-    return HttpxTransport(client) if client else AiohttpTransport()
+    return HttpxTransport(client) if client else HttptoolsTransport()
 
 
 class Engine:
@@ -97,17 +103,15 @@ class Engine:
             max_streams_per_address=server.max_streams_per_address,
         )
         self._transport = _make_transport(client)
+        self.alarms = Alarms()
         outgoing = Outgoing(
             transport=self._transport,
             slots=asyncio.Semaphore(server.max_connections),
             random=random.random,
+            alarms=self.alarms,
         )
-        self.runs = Runs(
-            outgoing=outgoing,
-            max_runs=server.max_runs,
-            log=settings.log,
-            random_bytes=os.urandom,
-        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.runs = self._make_runs(outgoing)
         self.tokens = Tokens(settings.auth, own=self.own) if settings.auth else None
         self.is_draining = False
         self._ending = ending
@@ -115,7 +119,6 @@ class Engine:
         self._hurried = asyncio.Event()
         self._viewers: set[Viewer] = set()
         self._own_viewers: set[Viewer] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._responses: set[object] = set()
         self.own(self.loop.create_task(self._sweep()))
         if control is not None:
@@ -123,6 +126,19 @@ class Engine:
         if ending is not None:
             following = follow_ending(ending, drain=self.drain, hurry=self._hurried.set)
             self.own(self.loop.create_task(following))
+
+    def _make_runs(self, outgoing: Outgoing) -> Runs:
+        settings = self.settings
+        if settings.log.url != MEMORY_URL:
+            from streaming.engine.runs_redis import RedisRuns
+
+            return RedisRuns(settings, outgoing=outgoing, random_bytes=os.urandom)
+        return MemoryRuns(
+            outgoing=outgoing,
+            max_runs=settings.server.max_runs,
+            log=settings.log,
+            random_bytes=os.urandom,
+        )
 
     def add(self, viewer: Viewer, *, is_own: bool = False) -> None:
         """Count an open stream among those that are swept and drained, until it is closed.
@@ -197,6 +213,7 @@ class Engine:
         await self._drained.wait()
 
     async def _drain(self) -> None:
+        self.runs.begin_drain()
         for viewer in list(self._own_viewers):
             viewer.shut_down("drain")
         # A little less than there is: whoever ends the server has to do it in time as well.
@@ -242,7 +259,7 @@ class Engine:
         """End all runs; a client of the user's may hold on to a call that is cancelled."""
         try:
             async with asyncio.timeout(within):
-                await self.runs.end_all("shutdown")
+                await self.runs.end_all()
         except TimeoutError:
             logger.warning("some runs did not end in time")
 
@@ -255,7 +272,7 @@ class Engine:
         self.is_draining = True
         self._drained.set()
         await self._end_runs(within=END_MARGIN)
-        self.runs.forget_all()
+        await self.runs.aclose()
         for viewer in list(self._viewers):
             viewer.shut_down("drain")
             # What its driver would have closed later it cannot once the loop has ended.

@@ -3,6 +3,7 @@
 It knows requests and replies, and no framework; both apps serve this one.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from streaming.core.bearer import find_token
 from streaming.core.caller import ANYONE, Caller
 from streaming.core.errors_request import (
     Forbidden,
+    LogUnreachable,
     MissingToken,
     NotAcceptable,
     NotRepeatable,
@@ -41,7 +43,11 @@ from streaming.core.routes import OPEN_OPERATIONS, ROUTES
 from streaming.core.settings import Settings
 from streaming.engine.engine import Engine
 from streaming.engine.run import Run
+from streaming.engine.run_table import RETRY_AFTER
 from streaming.engine.streams import Place, check_reserved, open_state, open_stream
+
+STOP_TIMEOUT = 10.0
+"""Seconds in which a run has to have ended that is stopped; then its log cannot be reached."""
 
 Operation = Callable[[Request, Caller], Awaitable[Reply]]
 
@@ -64,6 +70,17 @@ class Interface:
         self.engine = engine
         self._settings = engine.settings
         self._auth = engine.settings.auth
+        self._operations: Mapping[str, Operation] = {
+            "list_feeds": self._list_feeds,
+            "read_feed": self._read_feed,
+            "create_run": self._create_run,
+            "read_run": self._read_run,
+            "delete_run": self._delete_run,
+            "read_health": self._read_health,
+            "read_readiness": self._read_readiness,
+            "read_openapi": self._read_openapi,
+            "preflight": self._preflight,
+        }
 
     async def answer(self, operation: str, request: Request) -> Reply:
         """Answer a request; whatever is wrong with it is a problem document.
@@ -74,7 +91,7 @@ class Interface:
         """
         try:
             caller = ANYONE if operation in OPEN_OPERATIONS else await self._identify(request)
-            reply = await self._operations()[operation](request, caller)
+            reply = await self._operations[operation](request, caller)
         except RequestError as error:
             reply = problem_reply(error)
         return with_cors(reply, request, settings=self._settings)
@@ -105,19 +122,6 @@ class Interface:
             raise MissingToken
         return await self.engine.tokens.verify(token)
 
-    def _operations(self) -> Mapping[str, Operation]:
-        return {
-            "list_feeds": self._list_feeds,
-            "read_feed": self._read_feed,
-            "create_run": self._create_run,
-            "read_run": self._read_run,
-            "delete_run": self._delete_run,
-            "read_health": self._read_health,
-            "read_readiness": self._read_readiness,
-            "read_openapi": self._read_openapi,
-            "preflight": self._preflight,
-        }
-
     # ------------------------------------------------------------------- feeds
 
     async def _list_feeds(self, request: Request, caller: Caller) -> Reply:
@@ -133,7 +137,7 @@ class Interface:
             format=request.query_value("format"), accept=request.header("accept")
         )
         params = feed.bind(query_arguments(request), typed=False)
-        return self._stream_feed(request, caller, feed, params, format=format)
+        return await self._stream_feed(request, caller, feed, params, format=format)
 
     async def _create_run(self, request: Request, caller: Caller) -> Reply:
         feed = self._find_feed_to_run(request, caller)
@@ -144,9 +148,9 @@ class Interface:
         accept = request.header("accept")
         if format not in (None, "json") or (format is None and names_stream_type(accept)):
             format = choose_format(format=format, accept=accept)
-            return self._stream_feed(request, caller, feed, params, format=format)
+            return await self._stream_feed(request, caller, feed, params, format=format)
         self.engine.check_not_draining()
-        run, is_joined = self._join_or_start(feed, params, caller)
+        run, is_joined = await self._join_or_start(feed, params, caller)
         if is_joined:
             run.expect_viewer()
         document = {"run": run.id, "feed": feed.name, "params": dict(params)}
@@ -163,7 +167,7 @@ class Interface:
         check_json_body(request, max_body_bytes=self._settings.server.max_body_bytes)
         return feed
 
-    def _stream_feed(
+    async def _stream_feed(
         self,
         request: Request,
         caller: Caller,
@@ -175,38 +179,44 @@ class Interface:
         cursor_text = request.last_event_id
         opening: tuple[Event, ...] = ()
         if cursor_text:
-            place = self._find_place(parse_cursor(cursor_text), feed, params, caller)
+            place = await self._find_place(parse_cursor(cursor_text), feed, params, caller)
             if place is not None and place.is_at_end:
                 return Reply(status=204, headers=(("Vary", "Accept"),))
             if place is not None:
-                return self._open(request, caller, lambda: place, format=format)
+                return await self._open(request, caller, _already(place), format=format)
             _check_repeatable(feed)
             opening = (Event("reset", {"reason": "unknown"}),)
         self.engine.check_not_draining()
 
-        def start() -> Place:
-            return Place(self._join_or_start(feed, params, caller)[0], opening=opening)
+        async def start() -> Place:
+            run, _ = await self._join_or_start(feed, params, caller)
+            return Place(run, opening=opening)
 
-        return self._open(request, caller, start, format=format)
+        return await self._open(request, caller, start, format=format)
 
-    def _open(
-        self, request: Request, caller: Caller, find_place: Callable[[], Place], *, format: str
+    async def _open(
+        self,
+        request: Request,
+        caller: Caller,
+        find_place: Callable[[], Awaitable[Place]],
+        *,
+        format: str,
     ) -> Reply:
-        return open_stream(self.engine, request, find_place, format=format, caller=caller)
+        return await open_stream(self.engine, request, find_place, format=format, caller=caller)
 
-    def _join_or_start(
+    async def _join_or_start(
         self, feed: Feed, params: Mapping[str, Any], caller: Caller
     ) -> tuple[Run, bool]:
         """Return the run that such a request sees, and whether it was live before."""
         runs = self.engine.runs
-        live = runs.find_live(feed, params, caller=caller.id)
-        return (live, True) if live else (runs.start(feed, params, caller=caller.id), False)
+        live = await runs.find_live(feed, params, caller=caller.id)
+        return (live, True) if live else await runs.start(feed, params, caller=caller.id)
 
-    def _find_place(
+    async def _find_place(
         self, cursor: Cursor | None, feed: Feed, params: Mapping[str, Any], caller: Caller
     ) -> Place | None:
         """Return the place that a cursor names, if it is one of what this request asks for."""
-        run = self.engine.runs.find(cursor.run) if cursor else None
+        run = await self.engine.runs.find(cursor.run) if cursor else None
         if run is None or cursor is None or run.feed.name != feed.name:
             return None
         if not caller.may_watch(feed, started_by=run.caller):
@@ -222,7 +232,7 @@ class Interface:
         format = choose_format(
             format=request.query_value("format"), accept=request.header("accept")
         )
-        run = self._find_run(request, caller)
+        run = await self._find_run(request, caller)
         if not caller.may_watch(run.feed, started_by=run.caller):
             raise Forbidden("watch this run")
         check_no_arguments(request)
@@ -231,17 +241,21 @@ class Interface:
         place = _find_place_in(run, request.last_event_id)
         if place.is_at_end:
             return Reply(status=204, headers=(("Vary", "Accept"),))
-        return self._open(request, caller, lambda: place, format=format)
+        return await self._open(request, caller, _already(place), format=format)
 
     async def _delete_run(self, request: Request, caller: Caller) -> Reply:
         self._check_origin(request)
         check_reserved(request)
         if not caller.may_stop:
             raise Forbidden("end runs")
-        run = self._find_run(request, caller)
+        run = await self._find_run(request, caller)
         check_no_arguments(request)
         run.stop("stopped")
-        await run.wait_ended()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await run.wait_ended()
+        except TimeoutError as exc:
+            raise LogUnreachable(retry_after=RETRY_AFTER) from exc
         return Reply(status=204)
 
     # ------------------------------------------------------------ the process
@@ -251,6 +265,8 @@ class Interface:
 
     async def _read_readiness(self, request: Request, caller: Caller) -> Reply:
         self.engine.check_not_draining()
+        if not await self.engine.runs.is_reachable():
+            raise LogUnreachable(retry_after=RETRY_AFTER)
         return json_reply({"status": "ready"})
 
     async def _read_openapi(self, request: Request, caller: Caller) -> Reply:
@@ -280,9 +296,9 @@ class Interface:
             raise UnknownFeed(name)
         return feed
 
-    def _find_run(self, request: Request, caller: Caller) -> Run:
+    async def _find_run(self, request: Request, caller: Caller) -> Run:
         id = request.path["run"]
-        run = self.engine.runs.find(id)
+        run = await self.engine.runs.find(id)
         if run is None:
             raise UnknownRun(id)
         caller.check_feed(run.feed.name)
@@ -290,6 +306,13 @@ class Interface:
 
     def _check_origin(self, request: Request) -> None:
         check_origin(request, cors_origins=self._settings.server.cors_origins)
+
+
+def _already(place: Place) -> Callable[[], Awaitable[Place]]:
+    async def find() -> Place:
+        return place
+
+    return find
 
 
 def _find_place_in(run: Run, cursor_text: str | None) -> Place:

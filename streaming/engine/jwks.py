@@ -14,16 +14,17 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from jwt import PyJWK
 
 from streaming.core.call import build_call
-from streaming.core.entry import Data
 from streaming.core.errors_request import InvalidToken, KeysUnavailable
 from streaming.core.errors_upstream import UpstreamError
 from streaming.core.upstream import Upstream
-from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.alarms import Alarms
+from streaming.engine.transport_httptools import HttptoolsTransport
 from streaming.engine.upstream_call import Outgoing, UpstreamCall
 
 logger = logging.getLogger("fanstream")
@@ -134,15 +135,20 @@ class KeySet:
     async def _fetch(self) -> None:
         # By a transport and a slot of its own: a full pool must not lock everybody out, nor the
         # issuer be sent what a client of the user's adds for the upstreams.
-        async with aclosing(AiohttpTransport()) as transport:
+        async with aclosing(HttptoolsTransport()) as transport:
             call = UpstreamCall(
                 "jwks",
                 self._upstream,
                 build_call(self._upstream, {}),
                 outgoing=Outgoing(
-                    transport=transport, slots=asyncio.Semaphore(1), random=random.random
+                    transport=transport,
+                    slots=asyncio.Semaphore(1),
+                    random=random.random,
+                    alarms=Alarms(),
                 ),
                 emit=_say_nothing,
+                emit_chunks=_say_nothing,
+                give_way=partial(asyncio.sleep, 0),
                 deadline=time.monotonic() + FETCH_TIMEOUT,
             )
             try:
@@ -157,5 +163,5 @@ class KeySet:
         self._keys, self._fetched_at = keys, time.monotonic()
 
 
-def _say_nothing(event: str, data: Data) -> None:
+def _say_nothing(*said: Any) -> None:
     """Take an attempt that failed; what becomes of the call in the end is logged."""

@@ -7,7 +7,8 @@ the connection, shared by all descriptors of it; where a system lacks one, its o
 
 import math
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 SILENCE_MARGIN = 5.0
 """Seconds beyond `send_timeout` until the kernel gives up a client that takes nothing: the engine
@@ -43,8 +44,24 @@ def bound_silence(sock: socket.socket, *, seconds: float) -> None:
         "TCP_KEEPCNT": PROBES,
         "TCP_USER_TIMEOUT": max(1, min(round(seconds * 1000), _MAX_TIMEOUT_MS)),
     }
-    with suppress(OSError):  # it has ended, on a system that then refuses
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with suppress(OSError), _directly(sock) as own:  # it has ended
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in wanted.items():
             if (option := getattr(socket, name, None)) is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+                own.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+@contextmanager
+def _directly(sock: socket.socket) -> Iterator[socket.socket]:
+    """Give a socket that is none but for its methods, such as uvloop's, as a real one.
+
+    uvloop's makes a real one for each call.
+    """
+    if isinstance(sock, socket.socket):
+        yield sock
+        return
+    own = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+    try:
+        yield own
+    finally:
+        own.detach()

@@ -5,22 +5,33 @@ chunks and attempts go, while `start` and the outcomes stay (CONTRACT "Configura
 the log is whole again for whoever reads it from the beginning after a `reset`.
 """
 
+import asyncio
+from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, chain
 from operator import attrgetter
+from weakref import WeakValueDictionary
 
 from streaming.core import codec
-from streaming.core.entry import Data, Entry
+from streaming.core.entry import NOTHING, Data, Entry, Reading
 from streaming.engine.threads import make_lock
 
 TRIMMED_FIRST = frozenset({"chunk", "attempt"})
 """The events that go when a log is full; the others say what became of the run."""
 
-ENTRY_BYTES = 256
+ENTRY_BYTES = 128
 """Bytes that an entry costs beside its payload, as it counts towards the bounds of bytes."""
 
 READ_EVENTS = 512
 """Events that one reading gives at most; more than fill a write."""
+
+LONG_BYTES = 65536
+"""Bytes of payload from which on an event is read by itself, and held as it is written once for all
+who are at it, however they came to it, and no longer: what they hold beside is a write."""
+
+TRIMMED_SHARE = 8
+"""What was trimmed is let go once it is this part of a log: an eighth."""
 
 Wake = Callable[[], None]
 
@@ -46,11 +57,11 @@ class LogBudget:
         self._max_bytes = max_bytes
         self._make_room = make_room
 
-    def lacks(self, size: int) -> bool:
-        """Say whether so many bytes more do not fit, after all has been dropped that may go."""
+    def lacking(self, size: int) -> int:
+        """Return what so many bytes more would be over the bound, after all is dropped that may."""
         if self.used + size > self._max_bytes:
             self._make_room(size)
-        return self.used + size > self._max_bytes
+        return self.used + size - self._max_bytes
 
 
 class MemoryLog:
@@ -60,8 +71,7 @@ class MemoryLog:
         run: The run's id.
         budget: The bytes of all logs; this log's count towards it until `discard`.
         max_events: Events held.
-        max_bytes: Bytes held: payloads, once more for each wire that viewers use, and `ENTRY_BYTES`
-            for each event.
+        max_bytes: Bytes held: payloads, and `ENTRY_BYTES` for each event.
     """
 
     def __init__(self, run: str, *, budget: LogBudget, max_events: int, max_bytes: int) -> None:
@@ -74,73 +84,162 @@ class MemoryLog:
         self._budget = budget
         self._max_events = max_events
         self.max_bytes = max_bytes
-        # `_outcomes` are those that trimming passed over; `_entries`, from `_head` on, are all that
-        # follow without gaps.
+        # `_outcomes` are those that trimming passed over; the columns, from `_head` on, hold all
+        # that follow without gaps. An object for each event would be half of what a log holds.
         self._outcomes: list[Entry] = []
-        self._entries: list[Entry] = []
+        # Of what is never trimmed: how much there is, and how much is on its way.
+        self._fixed = 0
+        self._fixed_bytes = 0
+        self._reserved = 0
+        self._reserved_bytes = 0
+        self._names: list[str] = []
+        self._payloads: list[bytes] = []
+        self._offsets = array("Q")
         self._head = 0
-        # Guards the two against a reader in another thread.
+        # What was read last, from where and how much, while several may want the same.
+        self._reading = NOTHING
+        self._read_at: tuple[int, int] | None = None
+        self._long: WeakValueDictionary[int, Reading] | None = None
+        # Guards all of these against a reader in another thread.
         self._lock = make_lock()
         self._wakes: set[Wake] = set()
-        self._wires: set[str] = set()
+        self.on_end: Callable[[], None] = lambda: None
+        """Called once, on the loop, when nothing follows any more."""
 
     def append(self, name: str, data: Data, *, force: bool = False) -> int:
-        """Append an event, wake all viewers, and return its number.
+        """See `streaming.engine.log_writer.LogWriter`; it wakes all viewers."""
+        self._append([codec.encode_again(data)], name, force=force)
+        return self.last
+
+    def extend(self, name: str, payloads: Sequence[bytes]) -> None:
+        """See `LogWriter`; it wakes all viewers once."""
+        self._append(payloads, name, force=False)
+
+    def _append(self, payloads: Sequence[bytes], name: str, *, force: bool) -> None:
+        size = self._cost(payloads)
+        if not self._make_room(len(payloads), size, force=force):
+            if len(payloads) > 1:
+                for payload in payloads:
+                    self._append([payload], name, force=force)
+                return
+            if not force:
+                raise LogFull
+        offsets = accumulate(map(len, payloads), initial=self.end_offset)
+        next(offsets)
+        with self._lock:
+            self._names.extend([name] * len(payloads))
+            self._payloads.extend(payloads)
+            self._offsets.extend(offsets)
+            self.last += len(payloads)
+            self.end_offset = self._offsets[-1]
+            self.is_ended = name == "done"
+            self._read_at = None
+        if name not in TRIMMED_FIRST:
+            self._fixed += len(payloads)
+            self._fixed_bytes += size
+        self._hold(size)
+        self._tell()
+
+    async def give_way(self) -> None:
+        """See `LogWriter`: it takes what it is given at once."""
+        await asyncio.sleep(0)
+
+    def reserve(self, name: str, payload: bytes, *, force: bool = False) -> None:
+        """Count an event that is on its way into the log.
 
         Args:
-            name: The event's name.
-            data: Its data.
-            force: Append it even to a full log: for the last words of a run, which are few.
+            name: Its name.
+            payload: Its data.
+            force: Even where there is no room for it.
 
         Raises:
-            LogFull: It does not fit, and nothing more can be trimmed.
-            ValueError: The data has no JSON form.
-            TypeError: The same.
+            LogFull: It would not fit, were all trimmed that may be.
         """
-        payload = codec.encode(data)
-        size = self._cost(payload)
-        self._trim_for(size, force=force)
-        n = self.last + 1
-        offset = self.end_offset + len(payload)
-        entry = Entry(n, name, payload, id=f"{self._run}-{n}", offset=offset)
-        with self._lock:
-            self._entries.append(entry)
-            self.last = n
-            self.end_offset = offset
-            self.is_ended = name == "done"
-        self._hold(size)
-        for wake in self._wakes:
-            wake()
-        return n
+        size = len(payload) + ENTRY_BYTES
+        if not (force or self._could_fit(1, size)):
+            raise LogFull
+        self._budget.used += size
+        if name not in TRIMMED_FIRST:
+            self._reserved += 1
+            self._reserved_bytes += size
 
-    def read(self, after: int, *, max_bytes: int) -> Sequence[Entry]:
+    def release(self, name: str, payload: bytes) -> None:
+        """Take back `reserve`."""
+        size = len(payload) + ENTRY_BYTES
+        self._budget.used -= size
+        if name not in TRIMMED_FIRST:
+            self._reserved -= 1
+            self._reserved_bytes -= size
+
+    def take(self, name: str, payloads: Sequence[bytes]) -> None:
+        """Append events that are in the log already, of which this is a copy."""
+        self._append(payloads, name, force=True)
+
+    def restore(self, entries: Sequence[tuple[str, int, bytes]], *, trimmed_through: int) -> None:
+        """Hold these instead of what is held: some have been trimmed before they came here.
+
+        Args:
+            entries: All that is left, each with its name, number and payload. Beyond
+                `trimmed_through` there is no gap.
+            trimmed_through: The number of the newest event that was trimmed.
+        """
+        new = sum(len(payload) for _, n, payload in entries if n > self.last)
+        held = sum(len(payload) + ENTRY_BYTES for _, _, payload in entries)
+        fixed = [payload for name, _, payload in entries if name not in TRIMMED_FIRST]
+        self._fixed, self._fixed_bytes = len(fixed), self._cost(fixed)
+        with self._lock:
+            self.end_offset += new
+            offset = self.end_offset - sum(len(payload) for _, _, payload in entries)
+            self._outcomes, self._names, self._payloads = [], [], []
+            self._offsets, self._head = array("Q"), 0
+            for name, n, payload in entries:
+                offset += len(payload)
+                if n <= trimmed_through:
+                    id = f"{self._run}-{n}"
+                    self._outcomes.append(Entry(n, name, payload, id=id, offset=offset))
+                    continue
+                self._names.append(name)
+                self._payloads.append(payload)
+                self._offsets.append(offset)
+            self.last = max(trimmed_through, entries[-1][1] if entries else 0)
+            self.trimmed_through = trimmed_through
+            self.is_ended = bool(entries) and entries[-1][0] == "done"
+            self._read_at = None
+        self._hold(held - self.bytes_held)
+        # What is left elsewhere may be more than is held here: it is trimmed there a write later.
+        self._make_room(0, 0, force=True)
+        self._tell()
+
+    def read(self, after: int, *, max_bytes: int) -> Reading:
         """See `streaming.core.entry.LogReader`."""
         if after >= self.last:
-            return ()
+            return NOTHING
         with self._lock:
-            entries: list[Entry] = []
-            size = 0
-            for entry in self._following(after):
-                entries.append(entry)
-                size += len(entry.payload)
-                if size > max_bytes:
-                    break
-            return entries
+            if self._read_at == (after, max_bytes):
+                return self._reading
+            entries = self._following(after, max_bytes)
+            if entries and len(entries[0].payload) >= LONG_BYTES:
+                return self._reading_of_long(entries)
+            reading = Reading(entries)
+            if len(self._wakes) > 1:
+                self._reading, self._read_at = reading, (after, max_bytes)
+            return reading
 
     def add_wake(self, wake: Wake) -> None:
         """Have `wake` called on the loop after each append, until it is removed."""
         self._wakes.add(wake)
 
+    def replace_wake(self, wake: Wake, by: Wake) -> None:
+        """Have another called in its place."""
+        self._wakes.discard(wake)
+        self._wakes.add(by)
+
     def remove_wake(self, wake: Wake) -> None:
         """Take back `add_wake`; harmless where it was never added."""
         self._wakes.discard(wake)
-
-    def keep_encoded(self, wire: str) -> None:
-        """Count what each event holds for a wire from now on: its bytes, kept for all viewers."""
-        if wire not in self._wires:
-            self._wires.add(wire)
-            held = (*self._outcomes, *self._entries[self._head :])
-            self._hold(sum(len(entry.payload) for entry in held))
+        if len(self._wakes) < 2:
+            with self._lock:
+                self._reading, self._read_at = NOTHING, None
 
     def discard(self) -> None:
         """Give the log's bytes back to the budget; who still reads it may go on."""
@@ -148,57 +247,102 @@ class MemoryLog:
         self._budget = LogBudget(max_bytes=self.max_bytes, make_room=lambda size: None)
         self._budget.used = self.bytes_held
 
-    def _following(self, after: int) -> list[Entry]:
-        """Return the next entries after a number, `READ_EVENTS` of each kind at most."""
-        first = self.last - (len(self._entries) - self._head) + 1
+    def _tell(self) -> None:
+        for wake in self._wakes:
+            wake()
+        if self.is_ended:
+            self.on_end()
+
+    def _reading_of_long(self, entries: list[Entry]) -> Reading:
+        if self._long is None:
+            self._long = WeakValueDictionary()
+        return self._long.setdefault(entries[0].n, Reading(entries))
+
+    def _following(self, after: int, max_bytes: int) -> list[Entry]:
+        first = self.last - (len(self._payloads) - self._head) + 1
+        outcomes: list[Entry] = []
+        if after < first:
+            past = bisect_right(self._outcomes, after, key=_number)
+            outcomes = self._outcomes[past : past + READ_EVENTS]
         start = self._head + max(after - first + 1, 0)
-        entries = self._entries[start : start + READ_EVENTS]
-        if after >= first or not self._outcomes:
-            return entries
-        past = bisect_right(self._outcomes, after, key=_number)
-        outcomes = self._outcomes[past : past + READ_EVENTS]
-        # Where not all outcomes are in this reading, what follows them is not either.
-        return outcomes if len(outcomes) == READ_EVENTS else outcomes + entries
+        payloads = self._payloads[start : start + READ_EVENTS - len(outcomes)]
+        sizes = chain((len(entry.payload) for entry in outcomes), map(len, payloads))
+        count = _count_together(sizes, max_bytes)
+        if count <= len(outcomes):
+            return outcomes[:count]
+        return outcomes + self._entries(start, start + count - len(outcomes))
 
-    def _trim_for(self, size: int, *, force: bool) -> None:
-        if size > self.max_bytes and not force:
-            raise LogFull  # the rest would be trimmed in vain
-        while self._is_full(size):
-            if not self._trim_one():
-                if force:
-                    return
-                raise LogFull
+    def _entries(self, start: int, end: int) -> list[Entry]:
+        run, first = self._run, self.last - len(self._payloads) + start + 1
+        columns = self._names[start:end], self._payloads[start:end], self._offsets[start:end]
+        return [
+            Entry(n, name, payload, id=f"{run}-{n}", offset=offset)
+            for n, (name, payload, offset) in enumerate(zip(*columns, strict=True), first)
+        ]
 
-    def _is_full(self, size: int) -> bool:
-        if len(self._outcomes) + len(self._entries) - self._head >= self._max_events:
-            return True
-        return self.bytes_held + size > self.max_bytes or self._budget.lacks(size)
+    def _make_room(self, events: int, size: int, *, force: bool) -> bool:
+        """Trim until so many events of so many bytes fit; False where they do not even then."""
+        if not force and (events > self._max_events or size > self.max_bytes):
+            return False  # the rest would be trimmed in vain
+        while True:
+            held = len(self._outcomes) + len(self._payloads) - self._head
+            over = held + events - self._max_events
+            lacking = max(self.bytes_held + size - self.max_bytes, self._budget.lacking(size))
+            if over <= 0 and lacking <= 0:
+                return True
+            if not (force or self._could_fit(events, size)):
+                return False
+            if not self._trim(max(over, 1), lacking):
+                return False
 
-    def _trim_one(self) -> bool:
-        """Drop the oldest event that may go; False where there is none."""
-        while self._head < len(self._entries):
-            with self._lock:
-                entry = self._pop_oldest()
-                if entry.name not in TRIMMED_FIRST:
-                    self._outcomes.append(entry)
-                    continue
-                self.trimmed_through = entry.n
-            self._hold(-self._cost(entry.payload))
-            return True
-        return False
+    def _could_fit(self, events: int, size: int) -> bool:
+        """Say whether so many events of so many bytes fit, were all trimmed that may be."""
+        return (
+            self._fixed + self._reserved + events <= self._max_events
+            and self._fixed_bytes + self._reserved_bytes + size <= self.max_bytes
+            and self._budget.lacking(size) <= self.bytes_held - self._fixed_bytes
+        )
 
-    def _pop_oldest(self) -> Entry:
-        entry = self._entries[self._head]
-        self._head += 1
-        # Moving the rest down now and then costs each event once, and keeps reading an index away.
-        if self._head * 2 > len(self._entries):
-            del self._entries[: self._head]
-            self._head = 0
-        return entry
+    def _trim(self, events: int, size: int) -> bool:
+        """Drop the oldest events that may go, so many and so many bytes; False where none may."""
+        dropped = freed = 0
+        with self._lock:
+            while self._head < len(self._payloads) and (dropped < events or freed < size):
+                if self._names[self._head] in TRIMMED_FIRST:
+                    dropped += 1
+                    freed += len(self._payloads[self._head]) + ENTRY_BYTES
+                    self.trimmed_through = self.last - len(self._payloads) + self._head + 1
+                else:
+                    self._outcomes += self._entries(self._head, self._head + 1)
+                # Let go at once, as it counts no more.
+                self._payloads[self._head] = b""
+                self._head += 1
+            # Moving the rest down now and then costs each event little, and keeps reading an index
+            # away.
+            if self._head * TRIMMED_SHARE > len(self._payloads):
+                for column in (self._names, self._payloads, self._offsets):
+                    del column[: self._head]
+                self._head = 0
+            self._read_at = None
+        self._hold(-freed)
+        return dropped > 0
 
-    def _cost(self, payload: bytes) -> int:
-        return len(payload) * (1 + len(self._wires)) + ENTRY_BYTES
+    def _cost(self, payloads: Sequence[bytes]) -> int:
+        return sum(map(len, payloads)) + len(payloads) * ENTRY_BYTES
 
     def _hold(self, size: int) -> None:
         self.bytes_held += size
         self._budget.used += size
+
+
+def _count_together(sizes: Iterable[int], max_bytes: int) -> int:
+    """Return how many of the next events are read together."""
+    count = 0
+    for size in sizes:
+        if size >= LONG_BYTES:
+            return count or 1
+        count += 1
+        max_bytes -= size
+        if max_bytes < 0:
+            break
+    return count

@@ -7,10 +7,10 @@ writer that is ahead waits, so nothing is ever trimmed.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
-from streaming.core.entry import Entry
+from streaming.core.entry import NOTHING, Entry, Reading
 from streaming.core.event import Event
 from streaming.engine.threads import make_lock
 
@@ -72,7 +72,7 @@ class StreamLog:
             self.is_ended = True
         self._call_on_loop(self.wake)
 
-    def read(self, after: int, *, max_bytes: int) -> Sequence[Entry]:
+    def read(self, after: int, *, max_bytes: int) -> Reading:
         """See `streaming.core.entry.LogReader`. What was read before is let go."""
         with self._changed:
             was_full = self._is_full()
@@ -87,11 +87,16 @@ class StreamLog:
                 self._changed.notify_all()
         if was_full and entries:
             self._call_on_loop(self._room.set)
-        return entries
+        return Reading(entries) if entries else NOTHING
 
     def add_wake(self, wake: Callable[[], None]) -> None:
         """Have `wake` called on the loop after each append."""
         self._wake = wake
+
+    def replace_wake(self, wake: Callable[[], None], by: Callable[[], None]) -> None:
+        """Have another called in its place."""
+        if self._wake == wake:
+            self._wake = by
 
     def remove_wake(self, wake: Callable[[], None]) -> None:
         """Take back `add_wake`: the viewer has gone, and the writer is told at its next event."""

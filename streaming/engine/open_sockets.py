@@ -4,12 +4,15 @@ Linux and macOS list the descriptors of a process as files; elsewhere none is fo
 """
 
 import os
+import select
 import socket
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from streaming.engine.threads import make_poll
 
 _DESCRIPTORS = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
 
@@ -47,6 +50,17 @@ def duplicate(fd: int) -> socket.socket:
         sock.settimeout(None)
         os.set_blocking(own, is_blocking)
     return sock
+
+
+def is_readable(fd: int) -> bool:
+    """Say whether something waits to be read: bytes, the end, a failure. It waits for nothing."""
+    if fd < 0:
+        return True
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([fd], [], [], 0)[0])
+    poll = make_poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _is_tcp(sock: socket.socket) -> bool:

@@ -265,7 +265,7 @@ def _open(engine: Engine, request: Request) -> Reply:
         expires=engine.expiry(),
         ping_as_event=asks_for_ping_events(request),
     )
-    viewer = Viewer(body, log=log)
+    viewer = Viewer(body, log=log, alarms=engine.alarms)
     viewer.on_close(slot.let_go)
     engine.add(viewer, is_own=True)
     return OwnStreamReply(

@@ -18,9 +18,11 @@ from streaming.engine.keep_alive import SILENCE_MARGIN, bound_silence
 from streaming.engine.open_sockets import duplicate
 from streaming.engine.viewer import Viewer
 
-CONFIRM_AFTER = 0.2
-"""Seconds from a beat that is to be answered by a reset to the look at the connection. The reset of
-a client far away may take longer; it is seen before the next beat."""
+CONFIRM_AFTER = (0.0, 0.005, 0.195)
+"""Seconds from a beat that is to be answered by a reset to the look at the connection, and from
+each look to the next: one on the same machine has answered when the beat is written, one that is
+near soon after, and where many come and go, each that is held for longer is one more to hold. The
+reset of a client far away may take longer than all; it is seen before the next beat."""
 
 BEAT_INTERVAL = 1.0
 """Seconds between two beats for a client that has closed its sending half, and between two looks
@@ -29,6 +31,78 @@ at a connection with a request that was sent ahead."""
 # The first byte of Linux's struct tcp_info.
 _TCP_CLOSE = 7  # reset, or given up
 _TCP_CLOSE_WAIT = 8  # the client has closed its sending half at least
+
+
+class ClientLooks:
+    """Looks at a connection whose client has closed its sending half, or sent a request ahead.
+
+    Made, used and closed on the engine's loop.
+
+    Args:
+        sock: The connection's socket.
+        viewer: Told when its client has gone.
+    """
+
+    def __init__(self, sock: socket.socket, *, viewer: Viewer) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket = sock
+        self._viewer = viewer
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_at_end = False
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def begin(self, *, is_at_end: bool) -> None:
+        """Look now, and each second.
+
+        Args:
+            is_at_end: Whether the client has closed its sending half, for all that is known.
+        """
+        self._is_at_end = is_at_end
+        if is_at_end:
+            self._beat()
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        state = self._state()
+        if state == _TCP_CLOSE:
+            self._viewer.receive_gone()
+        elif self._is_at_end or state == _TCP_CLOSE_WAIT:
+            self._beat()
+        else:
+            self._timer = self._loop.call_later(BEAT_INTERVAL, self._look)
+
+    def _beat(self) -> None:
+        self._viewer.hasten_beat()
+        self._confirm_after(*CONFIRM_AFTER)
+
+    def _confirm_after(self, wait: float, *further: float) -> None:
+        self._timer = self._loop.call_later(wait, self._confirm, *further)
+
+    def _confirm(self, *further: float) -> None:
+        """Look for the reset that answers a beat."""
+        if self._state() == _TCP_CLOSE:
+            self._viewer.receive_gone()
+        elif further:
+            self._confirm_after(*further)
+        else:
+            wait = BEAT_INTERVAL - sum(CONFIRM_AFTER)
+            self._timer = self._loop.call_later(wait, self._look)
+
+    def _state(self) -> int | None:
+        # Elsewhere the state has other numbers, or cannot be asked for: there beats tell.
+        if sys.platform != "linux":
+            return None
+        if self._socket.family not in (socket.AF_INET, socket.AF_INET6):
+            return None
+        try:
+            return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        except (OSError, ValueError):  # its owner has closed it; uvloop's then has no number
+            return _TCP_CLOSE
 
 
 class SocketWatch:
@@ -47,10 +121,9 @@ class SocketWatch:
     def __init__(self, fd: int, *, viewer: Viewer, send_timeout: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._viewer = viewer
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_at_end = False
         is_blocking = os.get_blocking(fd)
         self._socket = duplicate(fd)
+        self._looks = ClientLooks(self._socket, viewer=viewer)
         try:
             bound_silence(self._socket, seconds=send_timeout + SILENCE_MARGIN)
             self._loop.add_reader(self._socket, self._receive_readable)
@@ -67,8 +140,7 @@ class SocketWatch:
         if self._socket.fileno() < 0:
             return
         self._loop.remove_reader(self._socket)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._looks.close()
         self._socket.close()
 
     def _receive_readable(self) -> None:
@@ -81,32 +153,7 @@ class SocketWatch:
             self._viewer.receive_gone()
             return
         self._loop.remove_reader(self._socket)
-        self._is_at_end = not data
-        self._look()
-
-    def _look(self) -> None:
-        state = self._state()
-        if state == _TCP_CLOSE:
-            self._viewer.receive_gone()
-        elif self._is_at_end or state == _TCP_CLOSE_WAIT:
-            self._viewer.hasten_beat()
-            self._timer = self._loop.call_later(CONFIRM_AFTER, self._confirm)
-        else:
-            self._timer = self._loop.call_later(BEAT_INTERVAL, self._look)
-
-    def _confirm(self) -> None:
-        if self._state() == _TCP_CLOSE:
-            self._viewer.receive_gone()
-        else:
-            self._timer = self._loop.call_later(BEAT_INTERVAL - CONFIRM_AFTER, self._look)
-
-    def _state(self) -> int | None:
-        # Elsewhere the state has other numbers, or cannot be asked for: there beats tell.
-        if sys.platform != "linux":
-            return None
-        if self._socket.family not in (socket.AF_INET, socket.AF_INET6):
-            return None
-        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        self._looks.begin(is_at_end=not data)
 
     def _abort(self) -> None:
         """Break the response off: a thread that is stuck in sending comes back with an error."""

@@ -4,7 +4,7 @@ A document is a stream too, also one that waits for nothing: its client may be a
 """
 
 import errno
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -73,10 +73,10 @@ class Place:
         return self.run.is_ended and self.after >= self.run.log.last
 
 
-def open_stream(
+async def open_stream(
     engine: Engine,
     request: Request,
-    find_place: Callable[[], Place],
+    find_place: Callable[[], Awaitable[Place]],
     *,
     format: str,
     caller: Caller = ANYONE,
@@ -100,7 +100,7 @@ def open_stream(
         return Reply(headers=headers)
     release = admit(engine, request)
     try:
-        place = find_place()
+        place = await find_place()
         body = _make_body(
             place,
             limits=make_limits(engine, request),
@@ -111,8 +111,6 @@ def open_stream(
     except BaseException:
         release()
         raise
-    if format in WIRES:
-        place.run.log.keep_encoded(format)
     reply = _reply_with(body, place.run, engine=engine, headers=headers, release=release)
     place.run.attach()
     reply.viewer.on_close(place.run.detach)
@@ -140,7 +138,7 @@ def open_state(engine: Engine, request: Request, run: Run) -> Reply:
 def _reply_with(
     body: Body, run: Run, *, engine: Engine, headers: Headers, release: Callable[[], None]
 ) -> StreamReply:
-    viewer = Viewer(body, log=run.log)
+    viewer = Viewer(body, log=run.log, alarms=engine.alarms)
     viewer.on_close(release)
     engine.add(viewer)
     return StreamReply(headers=headers, viewer=viewer, engine=engine)

@@ -5,6 +5,7 @@ workers. The engine still needs a thread of the operating system, its locks must
 and a worker that waits must let the other greenlets run.
 """
 
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -71,6 +72,14 @@ def make_lock() -> threading.Lock:
         lock: threading.Lock = monkey.get_original("_thread", "allocate_lock")()
         return lock
     return threading.Lock()
+
+
+def make_poll() -> select.poll:
+    """Make what asks the system of descriptors: never gevent's, which asks its hub."""
+    if is_gevent():
+        poll: select.poll = import_module("gevent.monkey").get_original("select", "poll")()
+        return poll
+    return select.poll()
 
 
 def start_thread(function: Callable[[], None], *, name: str) -> None:

@@ -81,6 +81,8 @@ class Transport(Protocol):
             ProtocolBroken: What came is not an HTTP response, or its head has no bound.
             Disconnected: The connection broke before the head was whole.
             ConfigError: See `check`.
+            ValueError: The call is one that `build_call` and `redirect` never give: a line break,
+                NUL or half a surrogate pair in a field, a space in the URL.
         """
         ...
 

@@ -10,9 +10,9 @@ is not closed here. What httpx leaves no hold on:
   TLS, httpx-aiohttp rounds what is over 5 s up.
 - A body that breaks off and a chunk that is malformed have one class in httpx: both become
   Disconnected.
-- httpx-aiohttp decodes and encodes the URL anew, joins fields of one name, and has aiohttp's faults
-  that `transport_aiohttp` makes up for: a second try, a reader left waiting at a malformed chunk,
-  and a body without a length that seems whole after a reset.
+- httpx-aiohttp decodes and encodes the URL anew, joins fields of one name, and has the faults of
+  aiohttp: a second try, a reader left waiting at a malformed chunk, and a body without a length
+  that seems whole after a reset.
 """
 
 import asyncio
@@ -21,8 +21,6 @@ from collections.abc import AsyncIterator
 from dataclasses import fields
 
 import httpx
-from aiohttp import ClientError, ConnectionTimeoutError
-from aiohttp.http import HttpProcessingError
 
 from streaming.core.call import Call, ConnectionOptions
 from streaming.core.errors import ConfigError
@@ -35,13 +33,17 @@ from streaming.core.errors_upstream import (
     TimedOut,
     UpstreamError,
 )
+from streaming.engine.errors_aiohttp import (
+    AIOHTTP_CONNECT_TIMEOUTS,
+    AIOHTTP_FAILURES,
+    error_of_aiohttp,
+)
 from streaming.engine.transport import MAX_READ_BYTES
-from streaming.engine.transport_aiohttp import upstream_error
 
-# httpx-aiohttp lets those pass for which it has no class of httpx's, and names others wrongly: a
-# server that hangs up becomes a ConnectTimeout.
-_OF_AIOHTTP = (ClientError, HttpProcessingError)
-_FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError, *_OF_AIOHTTP)
+_FAILURES: tuple[type[Exception], ...] = (
+    *(httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError),
+    *AIOHTTP_FAILURES,
+)
 
 
 class HttpxTransport:
@@ -145,8 +147,8 @@ class HttpxResponse:
 def _upstream_error(failure: Exception, *, waiting_for: str, waited: float) -> UpstreamError:
     """Say what an exception of httpx's means, by its class and that of its cause."""
     for exc in (failure, failure.__cause__):
-        if isinstance(exc, _OF_AIOHTTP):
-            return upstream_error(exc)
+        if isinstance(exc, AIOHTTP_FAILURES):
+            return error_of_aiohttp(exc)
     match failure:
         case httpx.TimeoutException() | TimeoutError():
             return TimedOut(waiting_for, round(waited, 3))
@@ -166,8 +168,8 @@ def _upstream_error(failure: Exception, *, waiting_for: str, waited: float) -> U
 
 def _is_connect_timeout(failure: Exception) -> bool:
     cause = failure.__cause__
-    if isinstance(cause, _OF_AIOHTTP):
-        return isinstance(cause, ConnectionTimeoutError)
+    if isinstance(cause, AIOHTTP_FAILURES):
+        return isinstance(cause, AIOHTTP_CONNECT_TIMEOUTS)
     return isinstance(failure, httpx.ConnectTimeout | httpx.PoolTimeout)
 
 

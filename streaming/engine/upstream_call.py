@@ -6,9 +6,10 @@ where a redirect may lead. The bytes come from a `Transport`; what they mean is 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from streaming.core.call import MAX_REDIRECTS, Call, redirect
@@ -19,14 +20,22 @@ from streaming.core.feed import Upstream
 from streaming.core.reading import Reader, make_reader
 from streaming.core.retry import backoff_wait, is_retried, parse_retry_after
 from streaming.core.url import Origin, parse_url
+from streaming.engine.alarms import Alarms
+from streaming.engine.patience import Patience
 from streaming.engine.transport import Response, Transport
 
 BODILESS_STATUSES = frozenset({204, 205, 304})
 
-CHUNKS_AT_ONCE = 64
+CHUNKS_AT_ONCE = 256
 """Chunks that are appended before others have their turn: one read may bring thousands."""
 
 Emit = Callable[[str, Data], None]
+"""Takes an event, by its name and its data."""
+
+EmitChunks = Callable[[str, int, Sequence[Any]], None]
+"""Takes chunks: their upstream, the number of the first, and the values of all."""
+
+GiveWay = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +46,13 @@ class Outgoing:
         transport: Carries the bytes.
         slots: One for each connection that may be in use at once (`max_connections`).
         random: Gives numbers from 0 to 1, evenly distributed.
+        alarms: Those of the loop.
     """
 
     transport: Transport
     slots: asyncio.Semaphore
     random: Callable[[], float]
+    alarms: Alarms
 
 
 class UpstreamCall:
@@ -52,7 +63,9 @@ class UpstreamCall:
         upstream: How it is called and read.
         call: The request, ready to be sent.
         outgoing: What carries it.
-        emit: Takes the `attempt` and `chunk` events.
+        emit: Takes the `attempt` events.
+        emit_chunks: Takes the `chunk` events.
+        give_way: Lets others have their turn, and whoever takes the events keep up with them.
         deadline: When the whole run ends, by `time.monotonic`.
     """
 
@@ -64,6 +77,8 @@ class UpstreamCall:
         *,
         outgoing: Outgoing,
         emit: Emit,
+        emit_chunks: EmitChunks,
+        give_way: GiveWay,
         deadline: float,
     ) -> None:
         self.name = name
@@ -71,15 +86,14 @@ class UpstreamCall:
         self._call = call
         self._outgoing = outgoing
         self._emit = emit
+        self._emit_chunks = emit_chunks
+        self._let_others = give_way
         self._deadline = deadline
         self._attempts = 0
         self._chunks = 0
         self._started: float | None = None
         self._attempt_started = 0.0
-        self._loop = asyncio.get_running_loop()
-        self._limit = asyncio.timeout(None)
-        self._waiting_for = "head"
-        self._patience = 0.0
+        self._patience = Patience(outgoing.alarms)
         self._status: int | None = None
         self._first_byte: float | None = None
         self._retry_after: str | None = None
@@ -128,48 +142,33 @@ class UpstreamCall:
             self._attempt_started = time.monotonic()
             self._started = self._started or self._attempt_started
             self._attempts += 1
-            try:
-                # One timer for all waits of an attempt, set anew for each.
-                async with asyncio.timeout(None) as self._limit:
-                    return await self._exchange()
-            except TimeoutError as exc:
-                raise TimedOut(self._waiting_for, self._patience) from exc
-
-    async def _exchange(self) -> Data:
-        self._expect("head", within=self._upstream.first_byte_timeout)
-        response = await self._open()
-        try:
-            return await self._read(response)
-        finally:
-            await response.aclose()
-
-    def _expect(self, what: str, *, within: float) -> None:
-        """Say what is waited for from now on, and for how many seconds."""
-        self._waiting_for, self._patience = what, within
-        self._limit.reschedule(self._loop.time() + within)
+            with self._patience:
+                self._patience.expect("head", within=self._upstream.first_byte_timeout)
+                response = await self._open()
+                try:
+                    return await self._read(response)
+                finally:
+                    await response.aclose()
 
     async def _open(self) -> Response:
         """Send the request and follow its redirects, as far as they may be followed."""
-        call, with_credentials = self._call, True
-        for _ in range(MAX_REDIRECTS):
-            response = await self._send(call, with_credentials=with_credentials)
-            target = self._redirect_of(call, response)
+        call, with_credentials, redirects = self._call, True, 0
+        while True:
+            response = await self._outgoing.transport.open(call, with_credentials=with_credentials)
+            self._receive_head(response)
+            target = self._redirect_of(call, response) if redirects < MAX_REDIRECTS else None
             if target is None:
                 return response
             await response.aclose()
             # What follows has not answered yet, and a redirect is not the head that is waited for.
             self._status = self._first_byte = self._retry_after = None
             with_credentials = with_credentials and _origin(call) == _origin(target)
-            call = target
-        return await self._send(call, with_credentials=with_credentials)
+            call, redirects = target, redirects + 1
 
-    async def _send(self, call: Call, *, with_credentials: bool) -> Response:
-        transport = self._outgoing.transport
-        response = await transport.open(call, with_credentials=with_credentials)
+    def _receive_head(self, response: Response) -> None:
         self._first_byte = time.monotonic() - self._attempt_started
         self._status = response.status
         self._retry_after = response.header("retry-after")
-        return response
 
     def _redirect_of(self, call: Call, response: Response) -> Call | None:
         if not self._upstream.follow_redirects:
@@ -190,40 +189,54 @@ class UpstreamCall:
         )
         if response.status not in BODILESS_STATUSES and self._call.method != "HEAD":
             await self._read_body(response, reader)
-        result = {**self.facts(), "content_type": content_type, "body": reader.value}
-        return {**result, "chunks": self._chunks} if reader.is_streamed else result
+        result = self.facts()
+        result["content_type"] = content_type
+        result["body"] = reader.value
+        if reader.is_streamed:
+            result["chunks"] = self._chunks
+        return result
 
     async def _read_body(self, response: Response, reader: Reader) -> None:
         decoder = ContentDecoder(response.header("content-encoding"))
         idle_timeout = self._upstream.idle_timeout
-        while True:
-            self._expect("body", within=idle_timeout)
-            piece = await response.read()
-            if not piece:
-                break
+        self._patience.expect("body", within=idle_timeout)
+        while piece := await response.read():
             for data in decoder.decode(piece):
-                await self._emit_chunks(reader.feed(data))
-                if reader.is_complete:
-                    return
+                chunks = reader.feed(data)
                 if reader.is_streamed:
+                    await self._pass_on(chunks)
+                    if reader.is_complete:
+                        return
                     await self._give_way()
+            self._patience.expect("body", within=idle_timeout)
         decoder.flush()
-        await self._emit_chunks(reader.finish())
+        chunks = reader.finish()
+        if reader.is_streamed:
+            await self._pass_on(chunks)
 
-    async def _emit_chunks(self, chunks: Iterator[Any]) -> None:
-        for chunk in chunks:
-            self._chunks += 1
-            self._emit("chunk", {"upstream": self.name, "n": self._chunks, "data": chunk})
-            if not self._chunks % CHUNKS_AT_ONCE:
-                await self._give_way()
+    async def _pass_on(self, chunks: Iterator[Any]) -> None:
+        while self._pass_some_on(chunks) == CHUNKS_AT_ONCE:
+            await self._give_way()
+
+    def _pass_some_on(self, chunks: Iterator[Any]) -> int:
+        """Append the next chunks at once, those before a fault too; return how many there were."""
+        some: list[Any] = []
+        try:
+            # Extended one by one: those before a fault are in.
+            some.extend(islice(chunks, CHUNKS_AT_ONCE))
+        finally:
+            if some:
+                self._chunks += len(some)
+                self._emit_chunks(self.name, self._chunks - len(some) + 1, some)
+        return len(some)
 
     async def _give_way(self) -> None:
         """Let others have their turn: a body that is always there already must not keep the loop.
 
         Their time is not the upstream's, which is given all of its own again.
         """
-        self._expect("body", within=self._upstream.idle_timeout)
-        await asyncio.sleep(0)
+        self._patience.expect("body", within=self._upstream.idle_timeout)
+        await self._let_others()
 
     def _wait_after(self, error: UpstreamError) -> float | None:
         """Return the seconds until the next attempt; None where the upstream is given up."""

@@ -7,14 +7,15 @@ then on nothing holds it.
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from streaming.core.body import Body, ShutdownReason, Step
+from streaming.engine.alarms import Alarms
 
 logger = logging.getLogger("fanstream")
 
@@ -31,7 +32,11 @@ class WakingLog(Protocol):
         ...
 
     def remove_wake(self, wake: Callable[[], None]) -> None:
-        """Take back `add_wake`."""
+        """Take back `add_wake`: its viewer has gone."""
+        ...
+
+    def replace_wake(self, wake: Callable[[], None], by: Callable[[], None]) -> None:
+        """Have another called in its place."""
         ...
 
 
@@ -45,28 +50,37 @@ class Viewer:
     Args:
         body: What is stepped.
         log: What wakes it.
+        alarms: Those of the loop.
     """
 
-    def __init__(self, body: Body, *, log: WakingLog) -> None:
+    def __init__(self, body: Body, *, log: WakingLog, alarms: Alarms) -> None:
         self.writing_since: float | None = None
         """When the write that goes on now began, by `time.monotonic`; set by the driver."""
         self.abort: Callable[[], object] = do_nothing
         """Breaks the response off where its client takes nothing any more; set by who can."""
         self._body = body
+        self._log = log
         self._is_gone = False
         self._is_closed = False
         self._is_begun = False
         self._begin_by = time.monotonic() + START_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._wake: Callable[[], None] = do_nothing
-        self._starting = self._look_later(START_TIMEOUT)
-        self._closers: list[Callable[[], object]] = [lambda: log.remove_wake(self.wake)]
+        self._ring: Callable[[], None] = do_nothing
+        self._alarms = alarms
+        self._alarm = alarms.make(self._receive_alarm)
+        self._alarm.set(self._begin_by)
+        self._closers: list[Callable[[], object]] = [partial(log.remove_wake, self.wake)]
         log.add_wake(self.wake)
 
     def step(self, now: float) -> Step:
         """Step the body; it has ended where the client has gone."""
         self._is_begun = True
         return None if self._is_gone else self._body.step(now)
+
+    def rest_until(self) -> float | None:
+        """See `streaming.core.body.Body`; None where the client has gone."""
+        return None if self._is_gone else self._body.rest_until()
 
     def await_body(self) -> None:
         """Wait for as long as it takes, until `expect_begin`: a view is called that makes a body.
@@ -79,9 +93,23 @@ class Viewer:
         """Have the viewer closed unless its body is begun within `START_TIMEOUT` from now."""
         self._begin_by = time.monotonic() + START_TIMEOUT
 
-    def set_wake(self, wake: Callable[[], None]) -> None:
-        """Have the driver woken by this. It steps once after this call, which may come late."""
-        self._wake = wake
+    def set_wake(self, wake: Callable[[], None], *, is_shared: bool = False) -> None:
+        """Have the driver woken by this. It steps once after this call, which may come late.
+
+        Args:
+            wake: Called on the loop.
+            is_shared: Have it called in the loop's next turn, once for all that happened until
+                then, and with those of other viewers.
+        """
+        self._ring = self._wake = wake
+        if is_shared:
+            # The shortest ways between the log, the turn that is shared and who steps the body,
+            # which has been begun by now.
+            hasten = self._wake = self._alarm.hasten
+            self._alarm.ring = wake
+            if not self._is_closed:
+                self._log.replace_wake(self.wake, hasten)
+                self.on_close(partial(self._log.remove_wake, hasten))
 
     def on_close(self, closer: Callable[[], object]) -> None:
         """Have this called once, on the loop, when the viewer is closed; at once if it is."""
@@ -91,13 +119,21 @@ class Viewer:
             self._closers.append(closer)
 
     def wake(self) -> None:
-        """Have the driver step the body again. Called on the loop, as the next three."""
+        """Have the driver step the body again. Called on the loop, as the next four."""
         self._wake()
 
     def hasten_beat(self) -> None:
         """Have a beat written now, which a client that has gone answers with a reset."""
         self._body.hasten_beat()
         self._wake()
+
+    def call_together(self, function: Callable[[], None]) -> None:
+        """Have this called after the wakes of this turn, which are shared, with those of others."""
+        self._alarms.call_after(function)
+
+    def wake_at(self, when: float) -> None:
+        """Have the driver step the body again at a time, by `time.monotonic`, at the latest."""
+        self._alarm.set(when)
 
     def shut_down(self, reason: ShutdownReason) -> None:
         """Have the stream end, telling its client when to come back."""
@@ -119,29 +155,28 @@ class Viewer:
     def close_on_loop(self) -> None:
         """Close the viewer, on its loop; harmless when it is closed."""
         self._is_closed = True
-        self._starting.cancel()
+        # Whoever still waits has a step to make, such as to say that the process ends.
+        self._ring()
+        self._alarm.close()
         while self._closers:
             self._closers.pop()()
+        # They may hold the driver, which holds the viewer: they would wait for the collector.
+        self._wake = self._ring = self.abort = do_nothing
 
-    def _look_later(self, delay: float) -> asyncio.TimerHandle:
-        # In a context of its own: the loop keeps a timer, and so its context, after its cancelling.
-        look = self._close_unless_begun
-        return self._loop.call_later(delay, look, context=contextvars.Context())
-
-    def _close_unless_begun(self) -> None:
-        """Close a viewer whose driver never came, though it was not dropped either.
+    def _receive_alarm(self) -> None:
+        """Step again, or close a viewer whose driver never came, though it was not dropped either.
 
         An error between the reply and its body may hold both in a cycle: in Flask, its traceback
         does, until the garbage collector comes by.
         """
         if self._is_begun:
-            return
-        if (left := self._begin_by - time.monotonic()) > 0:
-            self._starting = self._look_later(min(left, START_TIMEOUT))
-            return
-        logger.info("stream closed: its body was not begun for %g s", START_TIMEOUT)
-        self._is_gone = True
-        self.close_on_loop()
+            self._ring()
+        elif (now := time.monotonic()) < self._begin_by:
+            self._alarm.set(min(self._begin_by, now + START_TIMEOUT))
+        else:
+            logger.info("stream closed: its body was not begun for %g s", START_TIMEOUT)
+            self._is_gone = True
+            self.close_on_loop()
 
 
 def close_when_dropped(pieces: object, viewer: Viewer) -> None:
@@ -155,86 +190,3 @@ def close_when_dropped(pieces: object, viewer: Viewer) -> None:
     finalizer.atexit = False
     # It holds the viewer, and whatever that holds may hold the generator: neither would ever go.
     viewer.on_close(finalizer.detach)
-
-
-def drive(
-    viewer: Viewer, *, abort: Callable[[], object] | None = None
-) -> AsyncGenerator[bytes, None]:
-    """Step a viewer's body in the running task, and close it at the end, however that comes.
-
-    Args:
-        viewer: The viewer.
-        abort: Breaks its connection off; returns False where it cannot. Then, and where there is
-            none, the task is cancelled, and the server closes the connection when the client has
-            taken what was written.
-    """
-    pieces = _drive(viewer, abort)
-    close_when_dropped(pieces, viewer)
-    return pieces
-
-
-async def _drive(viewer: Viewer, abort: Callable[[], object] | None) -> AsyncGenerator[bytes, None]:
-    waiting = _Waiting()
-    viewer.set_wake(waiting.wake)
-    viewer.abort = _abort_or_cancel(abort)
-    try:
-        while (step := viewer.step(time.monotonic())) is not None:
-            if isinstance(step, bytes):
-                viewer.writing_since = time.monotonic()
-                yield step
-                viewer.writing_since = None
-                # A log that always has more must not keep the loop from all others.
-                await asyncio.sleep(0)
-            else:
-                await waiting.wait_until(step)
-    finally:
-        viewer.close_on_loop()
-
-
-def _abort_or_cancel(abort: Callable[[], object] | None) -> Callable[[], object]:
-    cancel = _cancel_of_running_task()
-    if abort is None:
-        return cancel
-
-    def abort_or_cancel() -> None:
-        if abort() is False:
-            cancel()
-
-    return abort_or_cancel
-
-
-def _cancel_of_running_task() -> Callable[[], object]:
-    """Return what cancels the task that calls.
-
-    It does not hold the task: one that was cancelled holds the frames in which that met it, and so
-    its generator, and the viewer would hold itself open.
-    """
-    task = asyncio.current_task()
-    reference = weakref.ref(task) if task is not None else do_nothing
-
-    def cancel() -> None:
-        if (running := reference()) is not None:
-            running.cancel()
-
-    return cancel
-
-
-class _Waiting:
-    """Waits for a wake or a time, whichever comes first; a wake that came before counts."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._woken: asyncio.Future[None] | None = None
-
-    def wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
-
-    async def wait_until(self, when: float) -> None:
-        self._woken = self._loop.create_future()
-        timer = self._loop.call_later(max(0.0, when - time.monotonic()), self.wake)
-        try:
-            await self._woken
-        finally:
-            timer.cancel()
-            self._woken = None

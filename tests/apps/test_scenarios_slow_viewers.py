@@ -71,7 +71,7 @@ def test_a_viewer_that_lags_is_sent_away(start, key):
     """Who is too far behind is told to come back, and others go on undisturbed."""
     path = f"/feeds/endless?key={key}"
     with (
-        start("max_lag_bytes = 1000000") as served,
+        start("max_lag_bytes = 4000000") as served,
         watching(served.base_url, f"{path}&format=ndjson") as other,
         deaf_viewer(served, path) as connection,
     ):

@@ -1,16 +1,15 @@
 """The body of a viewer, stepped with times of the test's own: no clock, no loop, no thread."""
 
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
 
 from streaming.core.body import MAX_WRITE_BYTES, BodyLimits, StreamBody
+from streaming.core.entry import Entry, Reading
 from streaming.core.event import Event
 from streaming.core.sse_decoder import SseDecoder
 from streaming.core.wire import WIRES
-from tests.counting_wire import CountingWire
 from tests.trimming_log import RUN, TrimmingLog
 
 SSE = WIRES["sse"]
@@ -21,6 +20,10 @@ PREAMBLE = SSE.preamble(retry_ms=2000, ping_interval=15.0)
 
 def make_body(log: TrimmingLog, **options: Any) -> StreamBody:
     return StreamBody(log, **{"wire": SSE, "limits": LIMITS, "now": OPENED, **options})
+
+
+def encoded(entry: Entry) -> bytes:
+    return b"".join(Reading([entry]).encoded(SSE))
 
 
 def write(body: StreamBody, now: float = OPENED) -> bytes:
@@ -107,7 +110,7 @@ def test_write_bounded(size: int) -> None:
     while isinstance(written := body.step(OPENED), bytes):
         sizes.append(len(written))
         seen += names(written)
-    one = len(log.held[-1].encoded(SSE))
+    one = len(encoded(log.held[-1]))
     assert all(MAX_WRITE_BYTES - one < size <= MAX_WRITE_BYTES for size in sizes[:-1])
     assert seen == [f"chunk {n}" for n in range(1, 101)]
 
@@ -121,7 +124,7 @@ def test_long_event_in_many_writes() -> None:
     body = make_body(log)
     while isinstance(written := body.step(OPENED), bytes):
         pieces.append(written)
-    assert b"".join(pieces) == PREAMBLE + b"".join(entry.encoded(SSE) for entry in log.held)
+    assert b"".join(pieces) == PREAMBLE + b"".join(map(encoded, log.held))
     assert max(map(len, pieces)) == MAX_WRITE_BYTES
     assert len(pieces) <= 400_000 // MAX_WRITE_BYTES + 4
 
@@ -136,22 +139,8 @@ def test_nothing_comes_between_the_parts_of_an_event() -> None:
         body.shut_down("drain")
         written += write(body, now)
     assert body.step(OPENED + 80) is None
-    assert written.startswith(PREAMBLE + log.held[0].encoded(SSE))
+    assert written.startswith(PREAMBLE + encoded(log.held[0]))
     assert names(written) == ["chunk 1", "shutdown"]
-
-
-def test_viewers_share_a_long_event() -> None:
-    """Who is in the middle of it holds what was cut off for its write, and no copy of the rest."""
-    log = TrimmingLog()
-    log.append(data="x" * 2_000_000)
-    log.held[0].encoded(SSE)
-    tracemalloc.start()
-    bodies = [make_body(log) for _ in range(20)]
-    written = [[body.step(OPENED), body.step(OPENED)] for body in bodies]
-    held = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert len(written) == 20
-    assert held < 20 * 2 * MAX_WRITE_BYTES + 200_000
 
 
 def test_waits_when_all_is_written() -> None:
@@ -161,15 +150,32 @@ def test_waits_when_all_is_written() -> None:
     assert body.step(OPENED + 1) == OPENED + 15
 
 
-def test_encoded_once_for_all_viewers() -> None:
-    """Ten viewers on one wire cost one encoding of each event; another wire costs its own."""
-    log, wire, other = TrimmingLog(), CountingWire(), CountingWire("other")
-    log.append_chunks(30)
-    bodies = [make_body(log, wire=wire) for _ in range(10)] + [make_body(log, wire=other)]
-    written = [write(body) for body in bodies]
-    assert len(set(written)) == 1
-    assert set(wire.encoded.values()) == set(other.encoded.values()) == {1}
-    assert len(wire.encoded) == len(other.encoded) == 30
+def test_rests_once_all_is_written() -> None:
+    """After a step that gave bytes, unless there is more: an event, its rest, an end, a word."""
+    log = TrimmingLog()
+    log.append(data="x" * 100_000)
+    body = make_body(log)
+    for _ in range(2):
+        write(body)
+        assert body.rest_until() is None
+    write(body)
+    assert body.rest_until() == body.step(OPENED)
+    log.append()
+    assert body.rest_until() is None
+    write(body)
+    assert body.rest_until() == body.step(OPENED)
+    body.shut_down("drain")
+    assert body.rest_until() is None
+
+
+def test_does_not_rest_at_the_end() -> None:
+    """A step says that it has come."""
+    log = TrimmingLog()
+    body = make_body(log)
+    log.append("done")
+    write(body)
+    assert body.rest_until() is None
+    assert body.step(OPENED) is None
 
 
 # -------------------------------------------------------------------------------- beats
@@ -200,7 +206,7 @@ def test_event_instead_of_a_beat() -> None:
     body = make_body(log)
     body.step(OPENED)
     log.append()
-    assert write(body, OPENED + 15) == log.held[0].encoded(SSE)
+    assert write(body, OPENED + 15) == encoded(log.held[0])
 
 
 def test_beat_as_event() -> None:

@@ -79,6 +79,7 @@ class ResumingViewer(RuleBasedStateMachine):
         written = self.body.step(self.now)
         if isinstance(written, float):
             assert written > self.now
+            assert self.body.rest_until() in (None, written)
         for event in self.decoder.decode(written) if isinstance(written, bytes) else []:
             self.receive(event)
         if written is None:

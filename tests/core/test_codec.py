@@ -339,3 +339,19 @@ def test_only_value_errors(data: bytes) -> None:
     """Bytes of any kind are a value or a ValueError."""
     with suppress(ValueError):
         codec.decode(data)
+
+
+@given(texts=st.lists(st.lists(tokens, max_size=6).map("".join).map(str.encode), max_size=4))
+@settings(deadline=None, max_examples=300)
+def test_many_at_once_are_the_same(texts: list[bytes]) -> None:
+    """What is read out of several at once is what each holds; else nothing is said of them."""
+    values = codec.decode_all(texts)
+    if values is not None:
+        assert repr(values) == repr([codec.decode(text) for text in texts])
+
+
+def test_many_at_once_are_read() -> None:
+    """Nearly always; one that is long, wrong or too wide has each looked at by itself."""
+    assert codec.decode_all([b'{"a":1}', b" [1.5]"]) == [{"a": 1}, [1.5]]
+    for text in (b"", b"nul", LONG, b'"' + b"x" * 2 * codec.MAX_DEPTH + b'"', b"[1e400]"):
+        assert codec.decode_all([b"1", text]) is None

@@ -1,6 +1,6 @@
-"""An event as a log holds it: encoded when it is first asked for, and then no more."""
+"""Events as they are written: when they are first asked for, and then no more."""
 
-from streaming.core.entry import Entry, encode_event
+from streaming.core.entry import Entry, Reading, encode_event
 from streaming.core.event import Event
 from streaming.core.wire import WIRES
 from tests.counting_wire import CountingWire
@@ -8,24 +8,26 @@ from tests.counting_wire import CountingWire
 
 def test_encoded_once_for_each_wire() -> None:
     """The second viewer on a wire is given the very bytes of the first."""
-    entry, first, second = Entry(1, "a", b"{}"), CountingWire("first"), CountingWire("second")
-    written = entry.encoded(first)
-    assert entry.encoded(first) is written
-    assert entry.encoded(second) == written
-    assert first.encoded == second.encoded == {b"{}": 1}
+    reading = Reading([Entry(1, "a", b"{}"), Entry(2, "a", b"[]")])
+    first, second = CountingWire("first"), CountingWire("second")
+    written = reading.encoded(first)
+    assert reading.encoded(first) is written
+    assert reading.encoded(second) == written
+    assert first.encoded == second.encoded == {b"{}": 1, b"[]": 1}
 
 
 def test_encoded_on_no_wire_unasked() -> None:
-    """An event that nobody watches costs its payload and no more."""
+    """Events that nobody watches cost their payload and no more."""
     wire = CountingWire()
-    Entry(1, "a", b"{}")
+    Reading([Entry(1, "a", b"{}")])
     assert not wire.encoded
 
 
 def test_all_of_an_entry_is_written() -> None:
     """Name, id, time to wait and the kind of payload reach the wire."""
     entry = Entry(7, "note", b"a\nb", id="r-7", retry_ms=5, is_text=True, offset=3)
-    assert entry.encoded(WIRES["sse"]) == (b"retry: 5\nid: r-7\nevent: note\ndata: a\ndata: b\n\n")
+    written = b"retry: 5\nid: r-7\nevent: note\ndata: a\ndata: b\n\n"
+    assert Reading([entry]).encoded(WIRES["sse"]) == [written]
 
 
 def test_event_of_no_log() -> None:

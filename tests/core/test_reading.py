@@ -299,10 +299,23 @@ def test_fault_in_another_mode(cut: int) -> None:
     assert told == (["ab"], None, "the body is not valid iso2022_jp")
 
 
+def test_wrong_text_behind_good_lines() -> None:
+    """It is told as any other fault is, though the parser raises another error."""
+    told = tell("ndjson", [b'1\n2\n"\xff"\n3\n'])
+    assert told == ([1, 2], None, "the body is not valid JSON")
+
+
 def test_fault_names_no_word_of_the_upstream() -> None:
     """The sentence names the codec as Python does, not what the upstream wrote."""
     _, _, fault = tell("text", [b"\xff"], content_type="text/plain; charset=US_ascii")
     assert fault == "the body is not valid ascii"
+
+
+@pytest.mark.parametrize("count", [63, 64, 65, 200])
+def test_lines_before_a_fault(count: int) -> None:
+    """All that come before it in the same input are passed on, however many there are."""
+    body = b"".join(b"%d\n" % n for n in range(count)) + b"nul\n" + b"1\n"
+    assert tell("ndjson", [body]) == (list(range(count)), None, "the body is not valid JSON")
 
 
 @pytest.mark.parametrize("read", [*WHOLE, *STREAMED])

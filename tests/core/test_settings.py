@@ -11,7 +11,6 @@ from streaming.core.settings import (
     LogSettings,
     ServerSettings,
     Settings,
-    check_served,
 )
 
 
@@ -82,16 +81,3 @@ def test_a_feed_stands_under_its_own_name():
 def test_nothing_configured_is_the_defaults():
     """Settings can be made of nothing: open, in memory, without feeds."""
     assert Settings() == Settings(server=ServerSettings(), log=LogSettings(), auth=None, feeds={})
-
-
-@pytest.mark.parametrize(
-    ("settings", "path"),
-    [
-        (Settings(log=LogSettings(url="rediss://redis")), "log.url"),
-    ],
-)
-def test_what_this_version_does_not_do_is_not_passed_over(settings, path):
-    """An application made in code is refused it as one made of a file is."""
-    with pytest.raises(ConfigError) as raised:
-        check_served(settings)
-    assert raised.value.path == path

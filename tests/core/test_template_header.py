@@ -36,6 +36,13 @@ def test_a_parameter_with_a_control_character_is_refused_by_name(char):
     assert raised.value.parameter == "b"
 
 
+def test_a_parameter_with_half_a_surrogate_pair_is_refused_by_name():
+    """UTF-8 cannot write it, and a request is written in UTF-8."""
+    with pytest.raises(InvalidParameter) as raised:
+        rendered("{a}{b}", a="fine", b="x\ud800")
+    assert raised.value.parameter == "b"
+
+
 @given(st.text(alphabet=st.characters(codec="utf-8")))
 def test_no_value_injects_a_header(value):
     """Whatever is filled in is one line, or is refused."""

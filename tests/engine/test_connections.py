@@ -11,7 +11,7 @@ import pytest
 
 from streaming.engine import connections
 from streaming.engine.connections import Connections
-from tests.fan_out import descriptors
+from tests.fan_out import descriptors, descriptors_before
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def test_a_new_connection_is_found_at_the_next_look(monkeypatch):
 def test_no_descriptor_is_left():
     """Looking and shutting down leave every socket open that was, and none beside."""
     with connected() as (server, _):
-        before = descriptors()
+        before = descriptors_before()
         shut_down(Connections(), server)
         assert descriptors() == before
         assert server.getsockname()

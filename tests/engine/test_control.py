@@ -104,7 +104,7 @@ async def test_an_engine_drains_when_its_parent_says_so(path: str, upstreams: Up
     feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/json?delay=0.2")})
     async with listening(path) as parent:
         engine = Engine(Settings(feeds={"it": feed}), control=path)
-        run = start(engine.runs, feed)
+        run = await start(engine.runs, feed)
         (await parent.engine).write(b"d")
         await parent.ended.wait()
         assert done(run.log)["reason"] == "finished"
@@ -136,7 +136,7 @@ async def test_an_engine_drains_when_its_process_ends(upstreams: Upstreams) -> N
     feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/json?delay=0.2")})
     process = Process()
     engine = Engine(Settings(feeds={"it": feed}), ending=process.ending)
-    run = start(engine.runs, feed)
+    run = await start(engine.runs, feed)
     assert not engine.is_draining
     process.is_ending = True
     async with asyncio.timeout(PATIENCE):
@@ -153,7 +153,7 @@ async def test_a_hurried_drain_waits_for_no_run(upstreams: Upstreams) -> None:
     process = Process()
     server = ServerSettings(drain_timeout=600.0)
     engine = Engine(Settings(server=server, feeds={"it": feed}), ending=process.ending)
-    run = start(engine.runs, feed)
+    run = await start(engine.runs, feed)
     process.is_ending = True
     async with asyncio.timeout(PATIENCE):
         await until(lambda: engine.is_draining)
@@ -171,7 +171,7 @@ async def test_closing_lets_a_drain_finish_that_is_due(
     feed = Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + "/json?delay=0.2")})
     process = Process()
     engine = Engine(Settings(feeds={"it": feed}), ending=process.ending)
-    run = start(engine.runs, feed)
+    run = await start(engine.runs, feed)
     await upstreams.wait_calls("/json")
     process.is_ending = has_begun
     async with asyncio.timeout(PATIENCE):

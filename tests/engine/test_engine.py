@@ -14,13 +14,14 @@ from streaming.core.feed import Feed, Upstream
 from streaming.core.message import Request
 from streaming.core.settings import Settings
 from streaming.engine import engine as engine_module
+from streaming.engine.driver import drive
 from streaming.engine.engine import END_MARGIN, Engine
 from streaming.engine.own_stream import OwnStreamReply, answer_own
 from streaming.engine.run import Run
 from streaming.engine.streams import Place, StreamReply, open_stream
 from streaming.engine.transport import Transport
-from streaming.engine.viewer import Viewer, drive
-from tests.fan_out import PATIENCE, done, ended, engine_of, outcomes, start, until
+from streaming.engine.viewer import Viewer
+from tests.fan_out import PATIENCE, at, done, ended, engine_of, outcomes, start, table_of, until
 from tests.upstreams import Upstreams
 
 GET = Request(method="GET")
@@ -30,9 +31,9 @@ def the_feed(upstreams: Upstreams, path: str, **options: Any) -> Feed:
     return Feed("it", upstreams={"it": Upstream(url=upstreams.base_url + path)}, **options)
 
 
-def view(engine: Engine, run: Run) -> "asyncio.Task[bytes]":
+async def view(engine: Engine, run: Run) -> "asyncio.Task[bytes]":
     """Read a run as a client that takes everything at once."""
-    reply = open_stream(engine, GET, lambda: Place(run), format="sse")
+    reply = await open_stream(engine, GET, at(Place(run)), format="sse")
     assert isinstance(reply, StreamReply)
     return asyncio.create_task(read(reply.viewer))
 
@@ -47,8 +48,8 @@ async def read(viewer: Viewer) -> bytes:
 async def test_runs_may_finish_while_it_drains(upstreams: Upstreams) -> None:
     """Nothing new starts meanwhile, and it is over as soon as they are."""
     async with engine_of(drain_timeout=30.0) as engine:
-        run = start(engine.runs, the_feed(upstreams, "/json?delay=0.2"))
-        viewing = view(engine, run)
+        run = await start(engine.runs, the_feed(upstreams, "/json?delay=0.2"))
+        viewing = await view(engine, run)
         draining = asyncio.create_task(engine.drain())
         await asyncio.sleep(0)
         with pytest.raises(Draining):
@@ -62,8 +63,8 @@ async def test_runs_may_finish_while_it_drains(upstreams: Upstreams) -> None:
 async def test_runs_that_do_not_finish_are_ended_in_time(upstreams: Upstreams) -> None:
     """With `cancelled` and `shutdown`, read by their viewers, and the upstream hung up on."""
     async with engine_of(drain_timeout=END_MARGIN + 0.3) as engine:
-        run = start(engine.runs, the_feed(upstreams, "/never"))
-        viewing = view(engine, run)
+        run = await start(engine.runs, the_feed(upstreams, "/never"))
+        viewing = await view(engine, run)
         await upstreams.wait_calls("/never")
         before = time.monotonic()
         await engine.drain()
@@ -78,7 +79,7 @@ async def test_runs_that_do_not_finish_are_ended_in_time(upstreams: Upstreams) -
 async def test_a_stream_of_ones_own_is_told_at_once(upstreams: Upstreams) -> None:
     """It has no run that could finish; its client is told when to come back, while runs go on."""
     async with engine_of(drain_timeout=30.0) as engine:
-        start(engine.runs, the_feed(upstreams, "/never"))
+        await start(engine.runs, the_feed(upstreams, "/never"))
         reply = await answer_own(engine, GET)
         assert isinstance(reply, OwnStreamReply)
         viewing = asyncio.create_task(read(reply.viewer))
@@ -102,8 +103,8 @@ async def test_a_client_that_takes_nothing_holds_up_nobody(
         await asyncio.Event().wait()
 
     async with engine_of(drain_timeout=0.4) as engine:
-        run = start(engine.runs, the_feed(upstreams, "/never"))
-        reply = open_stream(engine, GET, lambda: Place(run), format="sse")
+        run = await start(engine.runs, the_feed(upstreams, "/never"))
+        reply = await open_stream(engine, GET, at(Place(run)), format="sse")
         assert isinstance(reply, StreamReply)
         pieces = drive(reply.viewer)
         taking = asyncio.create_task(take_one(pieces))
@@ -131,10 +132,10 @@ async def test_a_transport_that_does_not_let_go_holds_up_nobody(
             pass
 
     monkeypatch.setattr(engine_module, "END_MARGIN", 0.2)
-    monkeypatch.setattr(engine_module, "AiohttpTransport", Clinging)
+    monkeypatch.setattr(engine_module, "HttptoolsTransport", Clinging)
     async with engine_of(drain_timeout=0.2) as engine:
-        run = start(engine.runs, the_feed(upstreams, "/json"))
-        viewing = view(engine, run)
+        run = await start(engine.runs, the_feed(upstreams, "/json"))
+        viewing = await view(engine, run)
         await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
             await engine.drain()
@@ -148,11 +149,11 @@ async def test_a_transport_that_does_not_let_go_holds_up_nobody(
 async def test_a_second_drain_waits_for_the_first(upstreams: Upstreams) -> None:
     """Not for a time of its own: the server that asks again would end too early."""
     async with engine_of(drain_timeout=30.0) as engine:
-        start(engine.runs, the_feed(upstreams, "/json?delay=0.5", on_disconnect="detach"))
+        await start(engine.runs, the_feed(upstreams, "/json?delay=0.5", on_disconnect="detach"))
         first, second = (asyncio.create_task(engine.drain()) for _ in range(2))
         await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
         assert first.done()
-        assert engine.runs._by_id
+        assert table_of(engine)._by_id
         await second
 
 
@@ -173,8 +174,8 @@ async def test_closing_ends_everything(upstreams: Upstreams) -> None:
     before = asyncio.all_tasks()
     async with engine_of() as engine:
         feed = the_feed(upstreams, "/never", keep=300.0)
-        runs = [start(engine.runs, feed) for _ in range(3)]
-        viewing = [view(engine, run) for run in runs]
+        runs = [await start(engine.runs, feed) for _ in range(3)]
+        viewing = [await view(engine, run) for run in runs]
         own = await answer_own(engine, GET)
         assert isinstance(own, OwnStreamReply)
         await upstreams.wait_calls("/never", 3)
@@ -182,7 +183,7 @@ async def test_closing_ends_everything(upstreams: Upstreams) -> None:
     assert all(b"event: done" in body for body in await asyncio.gather(*viewing))
     assert engine.admission.open == 0
     assert not engine._viewers
-    assert not engine.runs._by_id
+    assert not table_of(engine)._by_id
     await upstreams.wait_idle()
     await until(lambda: asyncio.all_tasks() == before)
 
@@ -190,8 +191,8 @@ async def test_closing_ends_everything(upstreams: Upstreams) -> None:
 async def test_a_stream_that_nobody_drives_is_closed_too(upstreams: Upstreams) -> None:
     """Its worker's thread could not do it any more once the loop has ended."""
     async with engine_of() as engine:
-        run = start(engine.runs, the_feed(upstreams, "/never"))
-        reply = open_stream(engine, GET, lambda: Place(run), format="sse")
+        run = await start(engine.runs, the_feed(upstreams, "/never"))
+        reply = await open_stream(engine, GET, at(Place(run)), format="sse")
         assert isinstance(reply, StreamReply)
         closed: list[bool] = []
         reply.viewer.on_close(lambda: closed.append(True))
@@ -205,7 +206,7 @@ async def test_a_client_of_ones_own_carries_the_calls_and_stays_open(
     feed = the_feed(upstreams, "/echo")
     async with httpx.AsyncClient(headers={"X-Mine": "yes"}) as client:
         engine = Engine(Settings(feeds={"it": feed}), client=client)
-        run = start(engine.runs, feed)
+        run = await start(engine.runs, feed)
         await ended(run)
         await engine.aclose()
         assert upstreams.requests[0].header("x-mine") == "yes"
@@ -311,8 +312,8 @@ async def test_streams_that_opened_together_do_not_end_together() -> None:
 async def test_an_old_stream_ends(upstreams: Upstreams) -> None:
     """Its client is told to come back, and the run goes on."""
     async with engine_of(max_stream_age=0.05) as engine:
-        run = start(engine.runs, the_feed(upstreams, "/never"))
-        assert b'"reason":"max_age"' in await view(engine, run)
+        run = await start(engine.runs, the_feed(upstreams, "/never"))
+        assert b'"reason":"max_age"' in await (await view(engine, run))
         assert not run.is_stopping
 
 
@@ -320,9 +321,9 @@ async def test_a_slow_viewer_is_closed_alone(upstreams: Upstreams) -> None:
     """Beyond `max_lag_events`; another that reads gets everything."""
     async with engine_of(max_lag_events=20) as engine:
         upstream = Upstream(url=upstreams.base_url + "/lines?lines=60&delay=0.002", read="lines")
-        run = start(engine.runs, Feed("it", upstreams={"it": upstream}))
-        reading = view(engine, run)
-        slow = open_stream(engine, GET, lambda: Place(run), format="sse")
+        run = await start(engine.runs, Feed("it", upstreams={"it": upstream}))
+        reading = await view(engine, run)
+        slow = await open_stream(engine, GET, at(Place(run)), format="sse")
         assert isinstance(slow, StreamReply)
         pieces = drive(slow.viewer)
         await anext(pieces)

@@ -19,7 +19,7 @@ def wake() -> None:
 
 
 def read(log: StreamLog, *, max_bytes: int = EVERYTHING) -> list[Entry]:
-    return list(log.read(0, max_bytes=max_bytes))
+    return list(log.read(0, max_bytes=max_bytes).entries)
 
 
 async def test_what_was_written_is_read_once() -> None:
@@ -177,7 +177,7 @@ async def test_nothing_is_lost_between_a_writer_and_a_reader_in_threads(is_threa
 
     def read_all() -> None:
         while not log.is_ended or log.last > len(seen):
-            seen.extend(entry.n for entry in log.read(0, max_bytes=50))
+            seen.extend(entry.n for entry in log.read(0, max_bytes=50).entries)
 
     reading = asyncio.create_task(asyncio.to_thread(read_all))
     if is_thread:

@@ -17,11 +17,11 @@ from streaming.core.event import Event
 from streaming.core.message import Request
 from streaming.engine import viewer as viewer_module
 from streaming.engine.bridge import drive_in_thread
+from streaming.engine.driver import drive
 from streaming.engine.engine import Engine
 from streaming.engine.log_stream import MAX_EVENTS
 from streaming.engine.own_story import DONE_ID
 from streaming.engine.own_stream import OwnStreamReply, answer_own, check_view
-from streaming.engine.viewer import drive
 from tests.fan_out import PATIENCE, engine_of, until
 
 GET = Request(method="GET", query=(("format", "ndjson"),))

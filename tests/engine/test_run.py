@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from streaming.core.feed import Feed, Upstream
-from streaming.engine.runs import Runs
+from streaming.engine.runs_memory import MemoryRuns
 from streaming.engine.transport import Transport
 from streaming.engine.transport_httpx import HttpxTransport
-from tests.fan_out import detached, done, ended, outcomes, running, said, start, until
+from tests.fan_out import detached, done, ended, execution_of, outcomes, running, said, start, until
 from tests.upstreams import Upstreams, closed_port, full_backlog
 
 QUICK = {"retries": 0, "first_byte_timeout": 1.0, "idle_timeout": 1.0}
@@ -68,7 +68,7 @@ async def test_each_fault_has_its_code_and_disturbs_nobody(
         }
         feed = Feed("it", timeout=15.0, upstreams={**hostile, **nowhere, **good})
         async with running(either_transport) as runs:
-            run = start(runs, feed)
+            run = await start(runs, feed)
             await ended(run)
     came = outcomes(run.log)
     codes = {name: event.data.get("code") for name, event in came.items()}
@@ -97,11 +97,11 @@ async def test_a_bomb_costs_no_more_memory_than_its_bounds(
     """Neither the body of a gibibyte nor the log of a stream ever holds more than it may."""
     bomb = Upstream(url=f"{upstreams.base_url}/bomb?bytes={size}", read=read)
     async with running(max_log_bytes=1 << 20) as runs:
-        await ended(start(runs, detached(first=Upstream(url=upstreams.base_url + "/json"))))
+        await ended(await start(runs, detached(first=Upstream(url=upstreams.base_url + "/json"))))
         gc.collect()
         tracemalloc.start()
         try:
-            run = start(runs, detached(bomb=bomb))
+            run = await start(runs, detached(bomb=bomb))
             await ended(run)
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -111,11 +111,11 @@ async def test_a_bomb_costs_no_more_memory_than_its_bounds(
 
 
 async def test_outcomes_come_in_the_order_in_which_upstreams_answer(
-    runs: Runs, upstreams: Upstreams
+    runs: MemoryRuns, upstreams: Upstreams
 ) -> None:
     """Whatever their order in the feed; `done` rises by one with each."""
     slow, fast = (Upstream(url=f"{upstreams.base_url}/json?delay={n}") for n in (0.3, 0.0))
-    run = start(runs, detached(slow=slow, fast=fast))
+    run = await start(runs, detached(slow=slow, fast=fast))
     events = await ended(run)
     assert [event.name for event in events] == ["start", "result", "result", "done"]
     assert [event.n for event in events] == [1, 2, 3, 4]
@@ -123,10 +123,10 @@ async def test_outcomes_come_in_the_order_in_which_upstreams_answer(
     assert [event.data["done"] for event in events[1:3]] == [1, 2]
 
 
-async def test_what_the_events_say(runs: Runs, upstreams: Upstreams) -> None:
+async def test_what_the_events_say(runs: MemoryRuns, upstreams: Upstreams) -> None:
     """Each event has the keys of the contract and no others."""
     base = upstreams.base_url
-    run = start(
+    run = await start(
         runs,
         detached(
             good=Upstream(url=base + "/flaky/x", backoff=0.0),
@@ -147,7 +147,7 @@ async def test_what_the_events_say(runs: Runs, upstreams: Upstreams) -> None:
     assert keys["done"] == {"at", "ok", "failed", "cancelled", "elapsed", "reason"}
 
 
-async def test_the_feeds_timeout_ends_what_is_left(runs: Runs, upstreams: Upstreams) -> None:
+async def test_the_feeds_timeout_ends_what_is_left(runs: MemoryRuns, upstreams: Upstreams) -> None:
     """What has answered stands; the rest is `timeout`, and so is the run."""
     feed = Feed(
         "it",
@@ -157,7 +157,7 @@ async def test_the_feeds_timeout_ends_what_is_left(runs: Runs, upstreams: Upstre
             "late": Upstream(url=upstreams.base_url + "/never", timeout=60.0),
         },
     )
-    run = start(runs, feed)
+    run = await start(runs, feed)
     await ended(run)
     late = outcomes(run.log)["late"].data
     assert (late["code"], late["message"]) == ("timeout", "waited 0.5 s for the end")
@@ -169,13 +169,14 @@ async def test_the_feeds_timeout_ends_what_is_left(runs: Runs, upstreams: Upstre
 # ------------------------------------------------------------------------- ending it
 
 
-async def test_a_stop_cancels_what_has_not_answered(runs: Runs, upstreams: Upstreams) -> None:
+async def test_a_stop_cancels_what_has_not_answered(runs: MemoryRuns, upstreams: Upstreams) -> None:
     """The upstream sees its client hang up, and what had answered stands."""
     base = upstreams.base_url
-    run = start(
+    run = await start(
         runs, detached(good=Upstream(url=base + "/json"), slow=Upstream(url=base + "/never"))
     )
     await until(lambda: "good" in outcomes(run.log))
+    await upstreams.wait_calls("/never")
     run.stop("stopped")
     run.stop("abandoned")
     await ended(run)
@@ -184,9 +185,11 @@ async def test_a_stop_cancels_what_has_not_answered(runs: Runs, upstreams: Upstr
     await upstreams.wait_closed_by_peer("/never")
 
 
-async def test_a_run_can_be_stopped_before_it_has_begun(runs: Runs, upstreams: Upstreams) -> None:
+async def test_a_run_can_be_stopped_before_it_has_begun(
+    runs: MemoryRuns, upstreams: Upstreams
+) -> None:
     """Its task never ran, and still everything is said."""
-    run = start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
+    run = await start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
     run.stop("stopped")
     await ended(run)
     assert [event.name for event in said(run.log)] == ["start", "failure", "done"]
@@ -196,11 +199,13 @@ async def test_a_run_can_be_stopped_before_it_has_begun(runs: Runs, upstreams: U
 
 
 async def test_a_stop_after_the_last_outcome_changes_nothing(
-    runs: Runs, upstreams: Upstreams
+    runs: MemoryRuns, upstreams: Upstreams
 ) -> None:
     """Be it before or after `done` is in the log."""
-    run = start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
-    while not run._task.done():  # noqa: ASYNC110 - to be there between that and `done`
+    run = await start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
+    task = execution_of(run)._task
+    assert task is not None
+    while not task.done():  # noqa: ASYNC110 - to be there between that and `done`
         await asyncio.sleep(0)
     assert not run.is_ended
     run.stop("stopped")
@@ -222,7 +227,7 @@ async def test_an_upstream_that_cancels_itself_is_cancelled_alone(upstreams: Ups
             pass
 
     async with running(Cancelling()) as runs:
-        run = start(runs, detached(only=Upstream(url=upstreams.base_url + "/json")))
+        run = await start(runs, detached(only=Upstream(url=upstreams.base_url + "/json")))
         await ended(run)
     assert outcomes(run.log)["only"].data["code"] == "cancelled"
     assert done(run.log)["reason"] == "finished"
@@ -241,7 +246,9 @@ async def test_an_error_of_ones_own_is_internal(
             pass
 
     async with running(Failing()) as runs:
-        run = start(runs, detached(only=Upstream(url=upstreams.base_url + "/json?key=secret")))
+        run = await start(
+            runs, detached(only=Upstream(url=upstreams.base_url + "/json?key=secret"))
+        )
         await ended(run)
     assert outcomes(run.log)["only"].data["code"] == "internal"
     errors = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -252,14 +259,14 @@ async def test_an_error_of_ones_own_is_internal(
 
 
 async def test_what_is_logged_tells_no_secret(
-    runs: Runs, upstreams: Upstreams, caplog: pytest.LogCaptureFixture
+    runs: MemoryRuns, upstreams: Upstreams, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line for the run and one for the failure: no header, no query, no whole id."""
     upstream = Upstream(
         url=upstreams.base_url + "/status/404?key=secret", headers={"Authorization": "secret"}
     )
     with caplog.at_level(logging.INFO, logger="fanstream"):
-        run = start(runs, detached(only=upstream))
+        run = await start(runs, detached(only=upstream))
         await ended(run)
     failure, line = (record.getMessage() for record in caplog.records)
     assert failure.startswith("failure feed=it run=")
@@ -277,7 +284,7 @@ async def test_a_log_that_is_full_of_outcomes_ends_the_run(upstreams: Upstreams)
     results = {f"r{n}": Upstream(url=f"{upstreams.base_url}/json?value={body}") for n in range(5)}
     never = Upstream(url=upstreams.base_url + "/never")
     async with running(max_log_bytes=10_000) as runs:
-        run = start(runs, detached(**results, never=never))
+        run = await start(runs, detached(**results, never=never))
         await ended(run)
     codes = [event.data.get("code") for event in outcomes(run.log).values()]
     assert codes.count(None) == 2
@@ -291,7 +298,9 @@ async def test_chunks_go_first(upstreams: Upstreams) -> None:
     """The oldest of them; `start`, all outcomes and the newest chunks stay."""
     lines = Upstream(url=upstreams.base_url + "/lines?lines=200", read="lines")
     async with running(max_events=50) as runs:
-        run = start(runs, detached(lines=lines, good=Upstream(url=upstreams.base_url + "/json")))
+        run = await start(
+            runs, detached(lines=lines, good=Upstream(url=upstreams.base_url + "/json"))
+        )
         events = await ended(run)
     assert len(events) == 50
     assert {"start", "result", "done"} <= {event.name for event in events}
@@ -308,9 +317,9 @@ def leaving(upstreams: Upstreams, policy: str, *, linger: float = 0.3) -> Feed:
     return Feed("it", on_disconnect=policy, linger=linger, upstreams={"never": never})
 
 
-async def test_cancel_ends_with_the_last_viewer(runs: Runs, upstreams: Upstreams) -> None:
+async def test_cancel_ends_with_the_last_viewer(runs: MemoryRuns, upstreams: Upstreams) -> None:
     """Not with the first of two; then at once, and the upstream is hung up on."""
-    run = start(runs, leaving(upstreams, "cancel", linger=60.0))
+    run = await start(runs, leaving(upstreams, "cancel", linger=60.0))
     run.attach()
     run.attach()
     await upstreams.wait_calls("/never")
@@ -323,9 +332,11 @@ async def test_cancel_ends_with_the_last_viewer(runs: Runs, upstreams: Upstreams
     await upstreams.wait_closed_by_peer("/never")
 
 
-async def test_linger_waits_for_a_viewer_to_come_back(runs: Runs, upstreams: Upstreams) -> None:
+async def test_linger_waits_for_a_viewer_to_come_back(
+    runs: MemoryRuns, upstreams: Upstreams
+) -> None:
     """One that comes in time keeps the run; after the next leaving the time starts anew."""
-    run = start(runs, leaving(upstreams, "linger"))
+    run = await start(runs, leaving(upstreams, "linger"))
     run.attach()
     for _ in range(3):
         run.detach()
@@ -337,9 +348,9 @@ async def test_linger_waits_for_a_viewer_to_come_back(runs: Runs, upstreams: Ups
     assert done(run.log)["reason"] == "abandoned"
 
 
-async def test_detach_waits_for_nobody(runs: Runs, upstreams: Upstreams) -> None:
+async def test_detach_waits_for_nobody(runs: MemoryRuns, upstreams: Upstreams) -> None:
     """Neither for a first viewer nor after the last."""
-    run = start(runs, leaving(upstreams, "detach", linger=0.0))
+    run = await start(runs, leaving(upstreams, "detach", linger=0.0))
     run.attach()
     run.detach()
     await upstreams.wait_calls("/never")
@@ -349,10 +360,10 @@ async def test_detach_waits_for_nobody(runs: Runs, upstreams: Upstreams) -> None
 
 @pytest.mark.parametrize("policy", ["cancel", "linger"])
 async def test_a_run_without_a_viewer_waits_for_its_first(
-    runs: Runs, upstreams: Upstreams, policy: str
+    runs: MemoryRuns, upstreams: Upstreams, policy: str
 ) -> None:
     """As long as `linger`, under `cancel` as well; then it is abandoned."""
-    run = start(runs, leaving(upstreams, policy))
+    run = await start(runs, leaving(upstreams, policy))
     await upstreams.wait_calls("/never")
     assert not run.is_stopping
     await ended(run)
@@ -360,9 +371,11 @@ async def test_a_run_without_a_viewer_waits_for_its_first(
     assert done(run.log)["elapsed"] >= 0.29
 
 
-async def test_who_is_told_of_a_run_has_time_to_come(runs: Runs, upstreams: Upstreams) -> None:
+async def test_who_is_told_of_a_run_has_time_to_come(
+    runs: MemoryRuns, upstreams: Upstreams
+) -> None:
     """A second POST that joins it starts `linger` anew."""
-    run = start(runs, leaving(upstreams, "linger", linger=0.4))
+    run = await start(runs, leaving(upstreams, "linger", linger=0.4))
     for _ in range(3):
         await asyncio.sleep(0.2)
         run.expect_viewer()
@@ -371,15 +384,18 @@ async def test_who_is_told_of_a_run_has_time_to_come(runs: Runs, upstreams: Upst
 
 
 async def test_a_viewer_that_comes_after_the_end_changes_nothing(
-    runs: Runs, upstreams: Upstreams
+    runs: MemoryRuns, upstreams: Upstreams
 ) -> None:
     """A replay leaves no timer behind."""
-    run = start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
+    run = await start(runs, detached(good=Upstream(url=upstreams.base_url + "/json")))
+    execution = execution_of(run)
     await ended(run)
-    run.attach()
-    run.detach()
-    run.expect_viewer()
-    assert run._leaving is None
+    for watched in (run, execution):
+        watched.attach()
+        watched.detach()
+        watched.expect_viewer()
+    assert execution._leaving is None
+    assert run._execution is None
 
 
 # ----------------------------------------------------------------------- contexts
@@ -408,16 +424,16 @@ async def test_a_run_sees_nothing_of_the_request_that_started_it(
             pass
 
     async with running(Looking()) as runs:
-        forget = runs._forget
+        forget = runs._table.forget
 
         def look_and_forget(id: str) -> None:
             seen.append(secret.get(None))
             forget(id)
 
-        runs._forget = look_and_forget  # type: ignore[method-assign]
+        runs._table.forget = look_and_forget  # type: ignore[method-assign]
         token = secret.set("of the request")
         feed = Feed("it", keep=0.0, upstreams={"it": Upstream(url=upstreams.base_url + "/json")})
-        run = start(runs, feed)
+        run = await start(runs, feed)
         secret.reset(token)
         await ended(run)
         await until(lambda: len(seen) == 2)
@@ -425,7 +441,7 @@ async def test_a_run_sees_nothing_of_the_request_that_started_it(
 
 
 async def test_a_run_that_is_kept_does_not_keep_its_request(
-    runs: Runs, upstreams: Upstreams
+    runs: MemoryRuns, upstreams: Upstreams
 ) -> None:
     """What stood in the request's context variables is gone before the run is."""
     held = [Secret("of the request")]
@@ -433,13 +449,13 @@ async def test_a_run_that_is_kept_does_not_keep_its_request(
 
     async def request() -> str:
         secret.set(held[0])
-        run = start(runs, feed)
+        run = await start(runs, feed)
         run.attach()
         run.detach()
         return run.id
 
     id = await asyncio.create_task(request())
-    run = runs.find(id)
+    run = await runs.find(id)
     assert run is not None
     await ended(run)
     gc.collect()

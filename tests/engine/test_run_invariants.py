@@ -128,7 +128,7 @@ def test_every_log_keeps_the_contract(
         transport = ScriptedTransport(scripts)
         async with carrying(transport, max_connections=max_connections) as outgoing:
             runs = make_runs(outgoing, max_events=max_events)
-            run = start(runs, feed_of(scripts))
+            run = await start(runs, feed_of(scripts))
             if stop is not None:
                 await turns(stop[0])
                 run.stop(stop[1])
@@ -136,7 +136,7 @@ def test_every_log_keeps_the_contract(
             events = said(run.log)
             await turns(5)
             assert said(run.log) == events
-            runs.forget_all()
+            await runs.aclose()
             assert asyncio.all_tasks() == {asyncio.current_task()}
             assert free_slots(outgoing) == max_connections
         assert transport.open_responses == 0

@@ -59,8 +59,9 @@ from streaming.engine.bridge import Bridge, drive_in_thread
 from streaming.engine.engine import Engine
 from streaming.engine.socket_watch import SocketWatch
 
-upstreams = {name: Upstream(url=sys.argv[1] + "/" + name) for name in ("json", "never")}
-feed = Feed("it", on_disconnect="cancel", upstreams=upstreams)
+# Its first piece says that it was called; who leaves before that ends no call.
+upstream = Upstream(url=sys.argv[1] + "/stall-in-body", read="stream")
+feed = Feed("it", on_disconnect="cancel", upstreams={"a": upstream})
 bridge = Bridge(lambda: Engine(Settings(feeds={"it": feed})))
 
 def serve(server):
@@ -75,7 +76,7 @@ def visit():
         client = socket.create_connection(listening.getsockname())
         serving = gevent.spawn(serve, listening.accept()[0])
     with client, client.makefile("rb") as lines:
-        while b'"result"' not in lines.readline():
+        while b'"chunk"' not in lines.readline():
             pass
     client.close()
     serving.get(timeout=20)
@@ -97,4 +98,4 @@ def test_greenlets_are_served_by_a_thread_of_the_engines() -> None:
             check=False,
         )
         assert (ran.stdout, ran.stderr, ran.returncode) == ("ended\n", "", 0)
-        upstreams.wait_closed_by_peer("/never", 5)
+        upstreams.wait_closed_by_peer("/stall-in-body", 5)

@@ -426,7 +426,7 @@ async def test_connections_that_are_all_taken(auth: AuthSettings, upstreams: Ups
     """The keys are fetched while upstream calls hold all that may be open."""
     server = ServerSettings(max_connections=1)
     async with aclosing(Engine(Settings(server=server, auth=auth))) as engine:
-        start(engine.runs, detached(it=Upstream(url=upstreams.base_url + "/never")))
+        await start(engine.runs, detached(it=Upstream(url=upstreams.base_url + "/never")))
         await upstreams.wait_calls("/never")
         assert engine.tokens is not None
         assert (await engine.tokens.verify(of_rsa())).id

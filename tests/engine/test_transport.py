@@ -1,4 +1,4 @@
-"""What every transport does: one battery for aiohttp, for httpx, and for httpx on aiohttp.
+"""What every transport does: one battery for our own, for httpx, and for httpx on aiohttp.
 
 On real sockets. What a transport cannot do is said in its module and left out here by name.
 """
@@ -13,7 +13,7 @@ import pytest
 
 from streaming.core.errors_upstream import ConnectFailed, Disconnected, ProtocolBroken, TimedOut
 from streaming.engine.transport import MAX_READ_BYTES, Transport
-from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.transport_httptools import HttptoolsTransport
 from streaming.engine.transport_httpx import HttpxTransport
 from tests.scripted_upstream import (
     CHUNKED,
@@ -29,10 +29,10 @@ from tests.scripted_upstream import (
 from tests.upstreams import Upstreams, closed_port, full_backlog
 
 
-@pytest.fixture(params=["aiohttp", "httpx", "httpx-aiohttp"])
+@pytest.fixture(params=["httptools", "httpx", "httpx-aiohttp"])
 async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
-    if request.param == "aiohttp":
-        async with aclosing(AiohttpTransport()) as transport:
+    if request.param == "httptools":
+        async with aclosing(HttptoolsTransport()) as transport:
             yield transport
         return
     carrier = None
@@ -56,7 +56,7 @@ async def upstreams() -> AsyncIterator[Upstreams]:
 # ------------------------------------------------------------------- the request
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 async def test_path_and_query_go_out_as_they_stand(
     transport: Transport, upstreams: Upstreams
 ) -> None:
@@ -66,7 +66,7 @@ async def test_path_and_query_go_out_as_they_stand(
     assert [request.target for request in upstreams.requests] == [target]
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 async def test_headers_go_out_as_they_stand(transport: Transport, upstreams: Upstreams) -> None:
     """Each field, twice where it stands twice, and as UTF-8 beyond ASCII."""
     headers = (("X-A", "1"), ("Accept", "a/b"), ("X-A", "2"), ("X-City", "Zürich"))
@@ -76,7 +76,7 @@ async def test_headers_go_out_as_they_stand(transport: Transport, upstreams: Ups
     assert [pair for pair in came if pair in headers] == list(headers)
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 async def test_the_body_goes_out_whole(
     transport: Transport, upstreams: Upstreams, size: int
@@ -276,7 +276,7 @@ async def test_a_head_that_breaks_off(transport: Transport, behave: Behaviour) -
             await transport.open(a_call(url, method="POST"))
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST"])
 @pytest.mark.parametrize("path", ["/hangup", "/reset"])
 async def test_nothing_is_sent_twice(
@@ -308,7 +308,7 @@ async def test_a_body_that_breaks_off(transport: Transport, behave: Behaviour) -
             await response.read()
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 async def test_a_late_reader_of_a_body_that_broke_off(transport: Transport) -> None:
     """What came before the break is not lost, and the break is not forgotten."""
     behave = say(LENGTH_10 + b"abcde")
@@ -320,7 +320,7 @@ async def test_a_late_reader_of_a_body_that_broke_off(transport: Transport) -> N
                 await response.read()
 
 
-@only("aiohttp", "httpx")
+@only("httptools", "httpx")
 async def test_a_body_without_length_that_is_reset(transport: Transport) -> None:
     """It is not taken for whole."""
     behave = say(OK + b"\r\nabcde", then_reset=True)
@@ -337,7 +337,7 @@ async def test_a_body_without_length_that_is_closed(transport: Transport) -> Non
     assert body == b"abcde"
 
 
-@only("aiohttp")
+@only("httptools")
 @pytest.mark.parametrize("garbage", [b"zz\r\n", b"5\r\nabcdeXX", b"-1\r\n"])
 async def test_a_chunk_that_is_malformed(transport: Transport, garbage: bytes) -> None:
     """What came before it is given; then it is told, and nobody waits for the rest."""
@@ -434,7 +434,7 @@ async def test_a_kept_connection_that_is_reset_says_nothing(
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
-@only("aiohttp")
+@only("httptools")
 async def test_a_body_that_came_whole_stays_so(transport: Transport) -> None:
     """What becomes of the connection after it is no affair of a slow reader."""
     behave = say(LENGTH_10 + b"abcde", b"fghij", then_reset=True)

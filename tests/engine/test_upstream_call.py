@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from streaming.core.feed import Upstream
+from streaming.engine.alarms import Alarms
 from streaming.engine.transport import Transport
 from streaming.engine.transport_httpx import HttpxTransport
 from streaming.engine.upstream_call import CHUNKS_AT_ONCE, Outgoing
@@ -266,7 +267,9 @@ async def test_a_cancelled_call_hangs_up_and_frees_its_slot(
 ) -> None:
     """While it waits for the head, for the body, for a slot, or between attempts."""
     slots = asyncio.Semaphore(2)
-    outgoing = Outgoing(transport=either_transport, slots=slots, random=lambda: 1.0)
+    outgoing = Outgoing(
+        transport=either_transport, slots=slots, random=lambda: 1.0, alarms=Alarms()
+    )
     targets = ["/never", "/stall-in-body", "/json", "/json"]
     calls = [
         asyncio.create_task(call(Upstream(url=upstreams.base_url + target), outgoing))
@@ -343,7 +346,12 @@ async def test_credentials_never_cross_origins(
     upstreams: Upstreams, either_transport: Transport
 ) -> None:
     """Another port is another origin; coming back does not bring them back."""
-    outgoing = Outgoing(transport=either_transport, slots=asyncio.Semaphore(1), random=lambda: 0.0)
+    outgoing = Outgoing(
+        transport=either_transport,
+        slots=asyncio.Semaphore(1),
+        random=lambda: 0.0,
+        alarms=Alarms(),
+    )
     async with Upstreams() as other:
         home = f"{other.base_url}/redirect?to={upstreams.base_url}/echo"
         upstream = Upstream(

@@ -47,15 +47,15 @@ NOT_HTTP = {
 }
 
 ENDLESS = {
-    "interim answers": (b"", EARLY_HINTS * 50, "timeout"),
-    "calls to continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, "timeout"),
-    "blank lines": (b"", b"\r\n" * 1000, "timeout"),
+    "interim answers": (b"", EARLY_HINTS * 50, "protocol"),
+    "calls to continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, "protocol"),
+    "blank lines": (b"", b"\r\n" * 1000, "protocol"),
     "a status line": (b"HTTP/1.1 200 ", b"x" * 65536, "protocol"),
     "a field": (OK + b"X-A: ", b"x" * 65536, "protocol"),
     "fields": (OK, b"X-A: " + b"x" * 1000 + b"\r\n", "protocol"),
-    "an extension of a chunk": (CHUNKED + b"2;a=", b"x" * 65536, "timeout"),
-    "zeros of a size": (CHUNKED, b"0" * 65536, "timeout"),
-    "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: x\r\n" * 1000, "protocol disconnected"),
+    "an extension of a chunk": (CHUNKED + b"2;a=", b"x" * 65536, "protocol"),
+    "zeros of a size": (CHUNKED, b"0" * 65536, "protocol"),
+    "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: x\r\n" * 1000, "protocol"),
     "chunks of one byte": (CHUNKED, b"1\r\n \r\n" * 5000, "too_large"),
     "a body": (OK + b"\r\n", b" " * 65536, "too_large"),
 }
@@ -101,15 +101,15 @@ async def test_what_is_not_http_is_protocol(outgoing: Outgoing, answer: bytes) -
     assert called.code == "protocol"
 
 
-@pytest.mark.parametrize(("beginning", "piece", "codes"), ENDLESS.values(), ids=ENDLESS.keys())
+@pytest.mark.parametrize(("beginning", "piece", "code"), ENDLESS.values(), ids=ENDLESS.keys())
 async def test_what_never_ends_costs_its_bounds(
-    outgoing: Outgoing, beginning: bytes, piece: bytes, codes: str
+    outgoing: Outgoing, beginning: bytes, piece: bytes, code: str
 ) -> None:
     """Neither memory nor time grows with what an upstream goes on saying."""
     before = resident_mb()
     async with serving(for_ever(beginning, piece, delay=0.0)) as url:
         called = await call(quick(url), outgoing)
-    assert called.code in codes.split()
+    assert called.code == code
     assert resident_mb() - before < MAX_GROWTH_MB
 
 

@@ -15,9 +15,11 @@ import pytest
 from streaming.core.body import BodyLimits, ShutdownReason, Step, StreamBody
 from streaming.core.wire import WIRES
 from streaming.engine import viewer as viewer_module
+from streaming.engine.alarms import Alarms
 from streaming.engine.bridge import drive_in_thread
+from streaming.engine.driver import drive
 from streaming.engine.log_memory import LogBudget, MemoryLog
-from streaming.engine.viewer import Viewer, drive
+from streaming.engine.viewer import Viewer
 from tests.fan_out import PATIENCE, until
 
 LIMITS = BodyLimits(retry_ms=1, ping_interval=60.0, max_lag_events=1_000_000, max_lag_bytes=1 << 30)
@@ -36,7 +38,9 @@ def make_log() -> MemoryLog:
 
 def make_viewer(log: MemoryLog, *, limits: BodyLimits = LIMITS) -> Viewer:
     return Viewer(
-        StreamBody(log, wire=WIRES["ndjson"], limits=limits, now=time.monotonic()), log=log
+        StreamBody(log, wire=WIRES["ndjson"], limits=limits, now=time.monotonic()),
+        log=log,
+        alarms=Alarms(),
     )
 
 
@@ -326,7 +330,7 @@ async def test_a_viewer_that_always_has_more_keeps_nobody_from_the_loop() -> Non
         def hasten_beat(self) -> None:
             raise NotImplementedError
 
-    pieces = drive(Viewer(Endless(), log=make_log()))
+    pieces = drive(Viewer(Endless(), log=make_log(), alarms=Alarms()))
     written = [0]
 
     async def write() -> None:

@@ -14,14 +14,16 @@ from typing import Any
 
 from streaming.core.entry import Entry
 from streaming.engine.engine import Engine
+from streaming.engine.execution import Execution
 from streaming.engine.log_memory import MemoryLog
 from streaming.engine.log_stream import StreamLog
 from streaming.engine.run import Run
+from streaming.engine.runs_memory import MemoryRuns
 from streaming.engine.socket_watch import SocketWatch
 from streaming.engine.upstream_call import UpstreamCall
 from streaming.engine.viewer import Viewer
 
-HELD = (Entry, MemoryLog, Run, SocketWatch, StreamLog, UpstreamCall, Viewer)
+HELD = (Entry, Execution, MemoryLog, Run, SocketWatch, StreamLog, UpstreamCall, Viewer)
 
 _MEETING_TIMEOUT = 10.0
 
@@ -68,13 +70,15 @@ class Inside:
         """Say what is here now. On the engine's loop."""
         gc.collect()
         objects = Counter(type(each).__name__ for each in gc.get_objects() if type(each) in HELD)
+        assert isinstance(engine.runs, MemoryRuns)
+        table = engine.runs._table
         return {
             "pid": os.getpid(),
             "tasks": len(asyncio.all_tasks()),
             "streams": engine.admission.open,
             "viewers": len(engine._viewers),
-            "runs": len(engine.runs._by_id),
-            "log_bytes": engine.runs._budget.used,
+            "runs": len(table._by_id),
+            "log_bytes": table.budget.used,
             "objects": objects,
             "requests": sorted(self._of_requests.values()),
             "threads": [thread.name for thread in threading.enumerate()],

@@ -56,11 +56,16 @@ def end_once(stack: Stack, upstreams: UpstreamsThread, folder: Path) -> Ending:
         ]
         for stream in streams:
             stream.until("start")
-        started = _descendants(served.process.pid)
-        told = time.monotonic()
-        served.signal()
-        last_words = [_last_word(stream) for stream in streams]
-        return _see_end(served, told=told, started=started, last_words=last_words)
+        return end(served, streams)
+
+
+def end(served: Served, streams: list[Viewer]) -> Ending:
+    """Send one SIGTERM to a server whose streams these are, and read them to their ends."""
+    started = _descendants(served.process.pid)
+    told = time.monotonic()
+    served.signal()
+    last_words = [_last_word(stream) for stream in streams]
+    return _see_end(served, told=told, started=started, last_words=last_words)
 
 
 def end_twice(stack: Stack, upstreams: UpstreamsThread, folder: Path) -> Ending:

@@ -19,15 +19,15 @@ from tests.servers.stacks import SEND_TIMEOUT, STACKS, serving_stack
 from tests.serving import LOOPBACK
 from tests.viewing import Seen, eventually, watching
 
-# Chunks of 64 KiB, 33 a second: longer than the deaf viewer lasts. The log holds them all, as they
-# are and once more for each wire; so both viewers have the same.
-MISSED = 100
+# Chunks, two of each 64 KiB, 33 times a second: longer than the deaf viewer lasts. The log holds
+# them all, so both viewers have the same.
+MISSED = 200
 
 # Seconds beside `send_timeout` until a viewer is closed: the buffers fill first, and the sweep
 # looks once a second.
 MARGIN = 4.0
 
-# Seconds between two chunks for who reads on; undisturbed they are 0.03 apart.
+# Seconds between two chunks for who reads on; undisturbed there are two each 0.03.
 MAX_GAP = 1.0
 
 
