@@ -28,7 +28,7 @@ from tests.upstreams import UpstreamsThread
 from tests.viewing import eventually
 
 APPS = {"quart": ("quart", "uvicorn"), "flask": ("flask", "gunicorn")}
-PACKAGES = ("fanstream", "quart", "uvicorn", "flask", "gunicorn", "aiohttp", "uvloop")
+PACKAGES = ("fanstream", "quart", "uvicorn", "flask", "gunicorn", "httptools", "uvloop")
 ROUNDS = 3
 READERS = DEAF = 50
 

@@ -31,7 +31,7 @@ from tests.serving import serving
 from tests.viewing import reading
 
 APPS = {"quart": ("quart", "uvicorn"), "flask": ("flask", "gunicorn")}
-PACKAGES = ("fanstream", "quart", "uvicorn", "flask", "gunicorn", "aiohttp", "uvloop")
+PACKAGES = ("fanstream", "quart", "uvicorn", "flask", "gunicorn", "httptools", "uvloop")
 RUNS = 5
 ROUNDS = 3
 VIEWERS = 50

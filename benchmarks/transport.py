@@ -27,7 +27,7 @@ import httpx
 from benchmarks.versions import versions
 from streaming.core.call import Call, ConnectionOptions
 from streaming.engine.transport import Transport
-from streaming.engine.transport_aiohttp import AiohttpTransport
+from streaming.engine.transport_httptools import HttptoolsTransport
 from streaming.engine.transport_httpx import HttpxTransport
 
 
@@ -45,8 +45,8 @@ ROUNDS = 5
 CALLS = 2000
 MAX_SECONDS = 2.0
 IN_FLIGHT = (10, 100)
-OURS = "AiohttpTransport (the default)"
-PACKAGES = ("aiohttp", "httpx", "httpcore", "httpx-aiohttp", "uvloop")
+OURS = "HttptoolsTransport (the default)"
+PACKAGES = ("httptools", "aiohttp", "httpx", "httpcore", "httpx-aiohttp", "uvloop")
 
 HEADERS = (("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"), ("User-Agent", "fanstream"))
 BODY = b'{"city": "Paris", "temperature": 21.5, "text": "%b"}' % (b"x" * 150)
@@ -114,8 +114,8 @@ def httpx_client(carrier: Callable[[], httpx.AsyncBaseTransport] | None) -> http
 
 
 @asynccontextmanager
-async def our_aiohttp(url: str) -> AsyncIterator[CallOnce]:
-    async with aclosing(AiohttpTransport()) as transport:
+async def ours(url: str) -> AsyncIterator[CallOnce]:
+    async with aclosing(HttptoolsTransport()) as transport:
         yield calling(transport, url)
 
 
@@ -150,7 +150,7 @@ def calling(transport: Transport, url: str) -> CallOnce:
 
 CONTENDERS: dict[str, Contender] = {
     "plain aiohttp": plain_aiohttp,
-    OURS: our_aiohttp,
+    OURS: ours,
     "plain httpx": plain_httpx(None),
     "HttpxTransport": our_httpx(None),
 }

@@ -1,0 +1,1 @@
+"""The peers' applications; what each is started with stands in `benchmarks.peers.table`."""
