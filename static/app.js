@@ -1,235 +1,208 @@
 /*
- * The page: form, stream and rows wired together. `body` says what there is, for CSS and tests:
- * `data-state` (loading, idle, and the stream's states), `data-feed`, `data-run`, `data-reason`.
- * Every address is resolved against the page's own, so that any prefix works.
+ * The page: the form, the list of runs, and the run that is looked at. Its address says which:
+ * `?feed=…&city=…` is the form, `#…` the run; others are resolved against it, for any prefix.
  */
 
-import { Fields } from './form.js';
-import { fetchFeeds, stopRun } from './requests.js';
-import { Row, seconds } from './rows.js';
-import { FeedStream } from './stream.js';
+import { members, plainText } from './body-text.js';
+import { createFields } from './form.js';
+import { keepRun, knownRuns } from './history.js';
+import { createRun, Problem, readJson } from './requests.js';
+import { createRunView } from './run-view.js';
+import { copy, say } from './template.js';
 
-/** How often times under way are redrawn, in milliseconds. */
-const TICK_MS = 100;
-/** Arrivals are read out together when they come closer than this, in milliseconds. */
+/** Arrivals that come within so many milliseconds are read out together. */
 const ANNOUNCE_MS = 400;
+/** So many runs are followed at once: each takes one of a browser's six connections. */
+const MAX_FOLLOWED = 4;
+/** What the list says of runs that go on, here or in another tab. */
+const UNDER_WAY = ['connecting', 'open', 'stale', 'draining', 'resuming', 'closed'];
 
 const byId = (id) => document.getElementById(id);
 const address = (path) => new URL(path, document.baseURI);
+const notice = (text) => say(byId('notice'), text);
+const titleOf = (feed) => feeds.get(feed)?.title || feed;
 
 const feeds = new Map();
+const views = new Map(); // by run, the last looked at last
 let pingInterval;
-let fields = null;
-let stream = null;
-let stopping = ''; // asked, granted
-let rows = new Map();
-let clock = null; // of the run: performance.now() at its second 0
+let fields;
 
 async function load() {
   try {
-    const catalogue = await fetchFeeds(address('feeds'));
+    const catalogue = await readJson(address('feeds'));
     pingInterval = catalogue.ping_interval;
     for (const feed of catalogue.feeds) feeds.set(feed.name, feed);
   } catch (error) {
-    return show('notice', `The feeds could not be loaded: ${error.message}. Reload to try again.`);
+    return notice(`The feeds could not be loaded: ${error.message}. Reload to try again.`);
   }
-  const options = [...feeds.values()].map((feed) => new Option(feed.title || feed.name, feed.name));
-  byId('feed').replaceChildren(...options);
-  if (feeds.size === 0) return show('notice', 'No feed is configured here.');
-  byId('feed').disabled = false;
+  if (feeds.size === 0) return notice('No feed is configured here.');
+  byId('feed').append(...[...feeds.keys()].map((name) => new Option(titleOf(name), name)));
+  byId('feed').disabled = byId('start').disabled = false;
+  const query = new URLSearchParams(location.search);
+  const asked = query.get('feed');
+  if (feeds.has(asked)) byId('feed').value = asked;
+  else if (asked !== null) notice(`There is no feed ${asked} here.`);
   chooseFeed();
+  fields.fill(query);
+  showLink();
   enter('idle');
+  chooseRun();
+  refresh();
 }
 
 function chooseFeed() {
-  const feed = feeds.get(byId('feed').value);
-  fields = new Fields(byId('params'), byId('field-template'), feed.params ?? {});
-  show('calls', `Calls ${feed.upstreams.join(', ')}.`);
+  const { params, upstreams } = feeds.get(byId('feed').value);
+  fields = createFields(byId('params'), params);
+  byId('calls').textContent = `Calls ${upstreams.length > 8 ? `${upstreams.length} upstreams` : upstreams.join(', ')}.`;
+  showLink();
 }
 
-function start(event) {
+function showLink() {
+  byId('link').href = `?${new URLSearchParams([['feed', byId('feed').value], ...fields.query()])}`;
+}
+
+function submit(event) {
   event.preventDefault();
-  if (!canStart()) return;
-  const feed = byId('feed').value;
-  const url = address(`feeds/${encodeURIComponent(feed)}`);
-  url.search = fields.query();
-  clearRun();
-  document.body.dataset.feed = feed;
-  byId('run').hidden = false;
-  stream = new FeedStream(url, { onEvent: receive, onState: receiveState, pingInterval });
+  start(byId('feed').value, fields.json(), fields);
 }
 
-async function stop() {
-  const { run } = document.body.dataset;
-  const watched = stream;
-  if (!isUnderWay() || stopping === 'asked') return;
-  // Pressed again, as the end cannot be seen (no connection): leave. Also before a run is known.
-  if (stopping === 'granted' || run === undefined) return watched.close();
-  sayStopping('asked');
-  const url = address(`runs/${encodeURIComponent(run)}`);
-  const refusal = await stopRun(url).catch((error) => error);
-  if (watched !== stream || !isUnderWay()) return;
-  if (!refusal) return sayStopping('granted');
-  show('notice', `The run could not be stopped, only left: ${refusal.message}.`);
-  watched.close();
-}
-
-function sayStopping(state) {
-  stopping = state;
-  byId('stop').textContent = state === '' ? 'Stop' : 'Stopping…';
-}
-
-function clearRun() {
-  show('notice', '');
-  rows = new Map();
-  clock = null;
-  delete document.body.dataset.run;
-  delete document.body.dataset.reason;
-  byId('rows').replaceChildren();
-  show('total', '');
-  showProgress(0, 0);
-}
-
-const receivers = {
-  start({ run, upstreams }) {
-    clearRun();
-    document.body.dataset.run = run;
-    rows = new Map(upstreams.map((name) => [name, new Row(byId('row-template'), name)]));
-    byId('rows').replaceChildren(...[...rows.values()].map((row) => row.element));
-    showProgress(0, upstreams.length);
-  },
-  reset() {
-    clearRun();
-    announce('The run began anew');
-  },
-  attempt: (data) => rows.get(data.upstream)?.attempt(data),
-  chunk: (data, text) => rows.get(data.upstream)?.chunk(data, text),
-  result(data, text) {
-    rows.get(data.upstream)?.result(data, text);
-    settle(data, 'answered');
-  },
-  failure(data) {
-    rows.get(data.upstream)?.failure(data);
-    settle(data, 'failed');
-  },
-  done({ ok, failed, cancelled, elapsed, reason }) {
-    const counts = [[ok, 'ok'], [failed, 'failed'], [cancelled, 'cancelled']];
-    const said = counts.filter(([n, word]) => n > 0 || word === 'ok').map((pair) => pair.join(' '));
-    const total = `${reason}: ${said.join(', ')} in ${seconds(elapsed)}`;
-    document.body.dataset.reason = reason;
-    show('total', total);
-    announce(total);
-  },
-};
-
-function settle({ upstream, done, of }, word) {
-  showProgress(done, of);
-  announce(`${upstream} ${word}, ${done} of ${of}`);
-}
-
-function receive({ event, data, text }) {
-  if (Object.hasOwn(receivers, event)) receivers[event](data, text);
-  if (typeof data.at === 'number') setClock(data.at);
-  drawSoon();
-}
-
-/** A replayed event is late, never early: the earliest second 0 that was seen is the right one. */
-function setClock(at) {
-  const zero = performance.now() - at * 1000;
-  clock = clock === null ? zero : Math.min(clock, zero);
-}
-
-function receiveState(state, { waitMs = 0, reason, problem, detail }) {
-  enter(state);
-  const wait = waitMs > 0 ? `, next try in ${seconds(waitMs / 1000)}` : '';
-  const why = problem ? ` (${problem.detail})` : '';
-  byId('connection').textContent = {
-    connecting: 'connecting',
-    open: 'connected',
-    stale: `nothing heard${wait}`,
-    reconnecting: `reconnecting${why}${wait}`,
-    ended: 'ended',
-  }[state];
-  if (state === 'ended') end(reason, { problem, detail });
-}
-
-function end(reason, { problem, detail }) {
-  sayStopping('');
-  document.body.dataset.reason ??= reason;
-  if (reason === 'gone') show('notice', 'There is nothing more to come from this run.');
-  if (reason === 'unreadable') show('notice', `The stream cannot be read: ${detail}.`);
-  if (reason === 'refused') {
-    show('notice', `Not possible: ${problem.detail}.`);
-    fields.reject(problem.parameter, problem.detail);
+async function start(feed, params, fields) {
+  if (document.body.dataset.state !== 'idle') return;
+  enter('starting');
+  notice('');
+  try {
+    const { run } = await createRun(address(`feeds/${encodeURIComponent(feed)}`), params);
+    keepRun(run, { feed, params, title: titleOf(feed), time: Date.now(), word: 'connecting' });
+    history.pushState(null, '', `#${run}`);
+    chooseRun();
+    // On a phone it stands below the form.
+    if (byId('views').getBoundingClientRect().top > innerHeight / 2) byId('views').scrollIntoView();
+  } catch (error) {
+    if (!(error instanceof Problem)) return notice('There was no answer: it may have started, or not.');
+    notice(`Not possible: ${error.message}.`);
+    fields?.reject(error.parameter, error.message);
+  } finally {
+    enter('idle');
   }
 }
 
 function enter(state) {
   document.body.dataset.state = state;
   // Not `disabled`: that would take the focus away from whoever has just pressed the button.
-  byId('start').ariaDisabled = !canStart();
-  byId('stop').ariaDisabled = !isUnderWay();
+  byId('start').ariaDisabled = state !== 'idle';
 }
 
-function canStart() {
-  return ['idle', 'ended'].includes(document.body.dataset.state);
+/** Show the run that the address names. */
+function chooseRun() {
+  // Nothing else: `#../feeds/city` would be a link that starts work.
+  const [, run] = /^#([0-9a-f]{32})$/.exec(location.hash) ?? [];
+  const focused = document.activeElement;
+  if (run) {
+    const view = views.get(run) ?? open(run);
+    if (['closed', 'refused'].includes(view.word)) view.follow();
+    views.delete(run);
+    views.set(run, view);
+  }
+  for (const view of views.values()) view.element.hidden = view.run !== run;
+  // A button that is hidden now hands the focus to the same one of the run that is looked at.
+  const same = focused.closest('.run[hidden]') && `[data-part=${focused.dataset.part}]`;
+  if (same) views.get(run)?.element.querySelector(same)?.focus();
+  const followed = [...views.values()].filter((view) => view.isLive);
+  for (const view of followed.slice(0, -MAX_FOLLOWED)) view.leave();
+  listRuns();
 }
 
-function isUnderWay() {
-  return !canStart() && document.body.dataset.state !== 'loading';
+function open(run) {
+  const view = createRunView(run, address(`runs/${run}`), {
+    titleOf,
+    pingInterval,
+    announce: (text) => view.element.hidden || announce(text),
+    onAgain: again,
+    onChange: keep,
+  });
+  byId('views').append(view.element);
+  view.follow();
+  return view;
 }
 
-/** Put text into an element; without text it is hidden. */
-function show(id, text) {
-  byId(id).textContent = text;
-  byId(id).hidden = text === '';
+/** Of a run that was lost before this page was loaded, only the list knows what it was. */
+function again(view) {
+  const { feed, params } = view.feed ? view : knownRuns().find(({ run }) => run === view.run) ?? {};
+  if (feed) start(feed, params);
+  else notice('What this run was is not known here.');
 }
 
-function showProgress(done, of) {
-  show('count', of > 0 ? `${done} of ${of}` : '');
-  const progress = byId('progress');
-  progress.max = of || 1;
-  progress.value = done;
-  Object.assign(progress.dataset, { done, of });
+function keep({ run, feed, params, word, failed }) {
+  if (feed) keepRun(run, { feed, params, title: titleOf(feed), word, failed });
+  else if (knownRuns().some((known) => known.run === run)) keepRun(run, { word });
+  listRuns();
+}
+
+function listRuns() {
+  const known = knownRuns();
+  const focused = document.activeElement.hash; // of a link
+  dropViews(known);
+  byId('history').hidden = known.length === 0;
+  byId('runs').replaceChildren(...known.map(({ run, title, params, time, word, failed }) => {
+    const { element, parts } = copy('entry-template');
+    parts.link.href = `#${run}`;
+    if (parts.link.hash === location.hash) parts.link.ariaCurrent = 'true';
+    parts.title.textContent = title;
+    element.dataset.state = failed ? 'failure' : word;
+    say(parts.word, word === 'closed' ? 'not followed' : word, failed && `${failed} failed`);
+    const values = members(params).map(([, json]) => plainText(json));
+    say(parts.said, time && new Date(time).toLocaleTimeString(), ...values);
+    return element;
+  }));
+  if (focused) byId('runs').querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+}
+
+/** Views go with their entries, but not one that goes on or is looked at. */
+function dropViews(known) {
+  for (const [run, { element, isLive }] of views) {
+    if (isLive || !element.hidden || known.some((each) => each.run === run)) continue;
+    element.remove();
+    views.delete(run);
+  }
+}
+
+/** Ask how the runs stand that are not followed here. */
+async function refresh() {
+  for (const { run, word } of knownRuns()) {
+    if (!UNDER_WAY.includes(word) || views.get(run)?.isLive) continue;
+    try {
+      const { done } = await readJson(address(`runs/${run}?format=json`));
+      if (done) keepRun(run, { word: done.reason, failed: done.failed });
+    } catch (error) {
+      if (error.status === 404) keepRun(run, { word: 'lost' }); // else nothing is known of it
+    }
+  }
+  listRuns();
+}
+
+/** Take ended runs off the list, but not the one that is looked at. */
+async function forget() {
+  await refresh();
+  for (const { run, word } of knownRuns()) {
+    if (!UNDER_WAY.includes(word) && views.get(run)?.element.hidden !== false) keepRun(run, null);
+  }
+  listRuns();
 }
 
 let unsaid = [];
 
 function announce(text) {
-  unsaid.push(text);
-  if (unsaid.length > 1) return;
+  if (unsaid.push(text) > 1) return;
   setTimeout(() => {
     byId('arrivals').textContent = `${unsaid.join('. ')}.`;
     unsaid = [];
   }, ANNOUNCE_MS);
 }
 
-let isDrawDue = false;
-
-/** Draw once for all that arrives within a frame: measuring after each event costs a layout. */
-function drawSoon() {
-  if (isDrawDue) return;
-  isDrawDue = true;
-  requestAnimationFrame(() => {
-    isDrawDue = false;
-    draw();
-  });
-}
-
-function draw() {
-  const now = clock === null ? 0 : (performance.now() - clock) / 1000;
-  const all = [...rows.values()];
-  if (isUnderWay()) for (const row of all) row.tick(now);
-  const longest = Math.max(...all.map((row) => row.seconds));
-  for (const row of all) {
-    row.scale(longest);
-    row.follow();
-  }
-}
-
-byId('form').addEventListener('submit', start);
-byId('stop').addEventListener('click', stop);
+byId('form').addEventListener('submit', submit);
+byId('form').addEventListener('input', showLink);
 byId('feed').addEventListener('change', chooseFeed);
-addEventListener('online', () => stream?.hurry());
-setInterval(() => isUnderWay() && drawSoon(), TICK_MS);
+byId('forget').addEventListener('click', forget);
+addEventListener('popstate', chooseRun);
+addEventListener('storage', listRuns);
 load();

@@ -1,84 +1,65 @@
 /*
- * What of an event's data is shown as text. Pure: no DOM, no network.
- * Bodies are taken from the JSON as it was written, never from a parsed value: JSON.parse rounds
- * integers beyond 2^53 and moves keys that look like numbers to the front.
+ * What of an event's data is shown as text. Pure. Bodies are taken from the JSON as it was written:
+ * JSON.parse rounds integers beyond 2^53 and moves keys that look like numbers to the front.
  */
 
-/** Cut the value of an object's own member out of its JSON text, as written; null if not there. */
-export function memberText(json, name) {
+/** The members of a JSON object or array, as written: [key or null, text]; none of a scalar. */
+export function members(json) {
+  const isArray = json.trimStart()[0] === '[';
+  const found = [];
   let depth = 0;
-  let key = null; // of the member being passed at depth 1
-  let from = -1; // where the wanted value begins
-  let found = null;
-  for (const token of tokens(json)) {
-    const [text] = token;
-    if (text === '}' || text === ']') depth -= 1;
-    if (from >= 0 && ((depth === 1 && text === ',') || depth === 0)) {
-      found = json.slice(from, token.index).trim(); // the last of duplicate keys counts
+  let key = null;
+  let from = -1; // where the value of a member at depth 1 begins
+  // By the character: a match for each mark makes a megabyte cost ten times as much.
+  for (let at = 0; at < json.length; at += 1) {
+    const char = json[at];
+    if (char === '"') {
+      const end = endOfString(json, at);
+      if (depth === 1 && from < 0) key = JSON.parse(json.slice(at, end));
+      at = end - 1;
+      continue;
+    }
+    if (char === '}' || char === ']') depth -= 1;
+    if (from >= 0 && (depth === 0 || (depth === 1 && char === ','))) {
+      const value = json.slice(from, at).trim();
+      if (value !== '') found.push([key, value]);
       from = -1;
     }
-    if (key === null && text[0] === '"') key = text;
-    else if (depth === 1 && text === ':' && JSON.parse(key) === name) from = token.index + 1;
-    else if (depth === 1 && text === ',') key = null;
-    if (text === '{' || text === '[') depth += 1;
+    if (char === '{' || char === '[') depth += 1;
+    if (depth !== 1) continue;
+    if (isArray ? (char === '[' || char === ',') && from < 0 : char === ':') from = at + 1;
   }
   return found;
 }
 
-/**
- * Spread a JSON text over indented lines, with every value as it was written.
- *
- * It stops soon after `maxChars`: indenting a deep value whole would cost its square.
- */
-export function indentJson(json, maxChars = Infinity) {
-  let out = '';
-  let margin = '\n';
-  let last = '';
-  for (const [text] of tokens(json)) {
-    const isClosing = text === '}' || text === ']';
-    const isFirst = last === '{' || last === '[';
-    if (isClosing) margin = margin.slice(0, -2);
-    if (isClosing ? !isFirst : isFirst || last === ',') out += margin;
-    out += text === ':' ? ': ' : text;
-    if (text === '{' || text === '[') margin += '  ';
-    if (out.length > maxChars) break;
-    last = text;
+function endOfString(json, from) {
+  for (let at = from + 1; at < json.length; at += 1) {
+    if (json[at] === '\\') at += 1;
+    else if (json[at] === '"') return at + 1;
   }
-  return out;
+  return json.length;
 }
 
-/** One match for each string, number, word or mark of a JSON text. */
-function tokens(json) {
-  return json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s[\]{},:"]+/g);
-}
-
-/** The text of a body: a string itself, anything else as indented JSON; `…` where it is cut. */
-export function bodyText(body, json, maxChars) {
-  const text = typeof body === 'string' ? body : indentJson(json, maxChars);
-  return text.length > maxChars ? `${text.slice(0, maxChars)}\n…` : text;
+/** The value of an object's own member, as written; null if not there. */
+export function memberText(json, name) {
+  return members(json).findLast(([key]) => key === name)?.[1] ?? null;
 }
 
 /**
- * Say how a chunk is shown: {kind, text}.
- *
- * `token` flows on from the text before it (an event of a chat completion), `piece` is a line of
- * its own or flows on too (the contract's `lines` and `stream` look alike), `line` is a line.
- * `writtenJson()` is asked only where the value is shown as it was written.
+ * How a chunk is shown, {kind, text}: `token` (an event of a chat completion) flows on from the text
+ * before it, `line` is a line, `piece` either, as the contract's `lines` and `stream` look alike.
  */
 export function chunkText(data, writtenJson) {
   if (typeof data === 'string') return { kind: 'piece', text: data };
-  if (!isServerSentEvent(data)) return { kind: 'line', text: writtenJson() };
+  const isEvent = typeof data?.data === 'string' && typeof data.event === 'string' && 'id' in data;
+  if (!isEvent) return { kind: 'line', text: writtenJson() };
   const token = tokenText(data.data);
   if (token !== null) return { kind: 'token', text: token };
   const label = data.event === 'message' ? '' : `${data.event}: `;
   return { kind: 'line', text: label + data.data };
 }
 
-function isServerSentEvent(data) {
-  return typeof data?.data === 'string' && typeof data.event === 'string' && 'id' in data;
-}
-
-/** The text that an event of a chat completion adds, "" where it adds none; null for others. */
+/** The text that an event of a chat completion adds; null for others. */
 function tokenText(text) {
   if (text[0] !== '{') return null;
   try {
@@ -89,4 +70,20 @@ function tokenText(text) {
   } catch {
     return null;
   }
+}
+
+/** The address of a body that is a picture, in base64; else null. */
+export function imageAddress(contentType, body) {
+  const [type] = /^image\/[\w.+-]+/i.exec(contentType ?? '') ?? [];
+  const isBase64 = typeof body === 'string' && /^[A-Za-z0-9+/]+={0,2}$/.test(body);
+  return type && isBase64 ? `data:${type};base64,${body}` : null;
+}
+
+/** A value among words: a string without quotes, all else as written. */
+export function plainText(json) {
+  return json[0] === '"' ? JSON.parse(json) : json;
+}
+
+export function seconds(time) {
+  return time < 0.9995 ? `${Math.round(time * 1000)} ms` : `${time.toFixed(2)} s`;
 }

@@ -1,17 +1,13 @@
 /*
- * The pure parser of event streams: text in, events out. WHATWG HTML, section 9.2.6
- * "Interpreting an event stream"; shared vectors hold it and the Python decoder to one behaviour.
- * It knows no network, no clock and no DOM. UTF-8 and the byte order mark are TextDecoder's.
- *
- * Bounds, in UTF-16 units: a line, the data of an event, an id. Over one of them `feed` throws
- * StreamTooLarge, after the events before it, and goes on throwing until `reset`. An answer of
- * 1 MiB can take six times that as JSON, hence the size of the first two.
+ * The pure parser of event streams, WHATWG HTML, section 9.2.6; shared vectors hold it and the Python
+ * decoder to one behaviour. UTF-8 and the byte order mark are TextDecoder's.
  */
 
+/* UTF-16 units: beyond them `feed` throws StreamTooLarge, after the events before, until `reset`. */
 const MAX_LINE_CHARS = 16 * 1024 * 1024;
 const MAX_EVENT_CHARS = 16 * 1024 * 1024;
 const MAX_ID_CHARS = 4096;
-/** The longest `retry` in milliseconds, and the most a timer takes; a longer one counts as this. */
+/** The most milliseconds that a timer takes; a longer `retry` counts as this. */
 export const MAX_RETRY_MS = 2 ** 31 - 1;
 
 /** A bound was passed: `what` is "line", "event" or "id". */
@@ -24,19 +20,12 @@ export class StreamTooLarge extends RangeError {
 }
 
 /**
- * Make a parser that calls `onEvent({event, data, lastEventId})` for each event it has read whole.
- *
- * `feed(text)` takes the next piece, cut anywhere. `reset()` is for the next connection: what stood
- * unfinished is no event; the last id stays, as browsers keep it. `retryMs` is null until a `retry:`.
+ * Make a parser that calls `onEvent({event, data, lastEventId})`: `feed(text)` takes a piece, cut
+ * anywhere; `reset()` is for a next connection, and keeps the id; `retryMs` is null at first.
  */
 export function createParser(
   onEvent,
-  {
-    maxLineChars = MAX_LINE_CHARS,
-    maxEventChars = MAX_EVENT_CHARS,
-    maxIdChars = MAX_ID_CHARS,
-    lastEventId = '',
-  } = {},
+  { maxLineChars = MAX_LINE_CHARS, maxEventChars = MAX_EVENT_CHARS, maxIdChars = MAX_ID_CHARS, lastEventId = '' } = {},
 ) {
   let partial, afterCr, name, lines, dataChars, id, fault;
   let retryMs = null;

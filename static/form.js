@@ -1,75 +1,83 @@
 /*
- * The form: choosing a feed and filling in the parameters that it declares. Knows no network.
- *
- * The server judges the values; the browser's own checks must never be stricter, so a pattern that
- * means another thing in JavaScript than in Python is left to the server.
+ * The fields of a feed's parameters. The server judges the values; the browser's own checks must
+ * never be stricter, so a pattern that means another thing in JavaScript is left to the server.
  */
 
-/** The fields of one feed, inside `fieldset`, made from `template`. */
-export class Fields {
-  #inputs = new Map();
+import { copy } from './template.js';
 
-  constructor(fieldset, template, params) {
-    const labels = Object.entries(params).map(([name, param]) => this.#field(template, name, param));
-    fieldset.replaceChildren(...labels);
-    fieldset.hidden = labels.length === 0;
-  }
+/** Make the fields of `params` in `fieldset`: {fill, query, json, reject}. */
+export function createFields(fieldset, params) {
+  const inputs = new Map(Object.entries(params).map(([name, param]) => [name, createInput(name, param)]));
+  fieldset.replaceChildren(...[...inputs.values()].map((input) => input.parentElement));
+  fieldset.hidden = inputs.size === 0;
+  return { fill, query, json, reject };
 
-  #field(template, name, param) {
-    const label = template.content.firstElementChild.cloneNode(true);
-    const input = label.querySelector('input');
-    label.dataset.type = param.type;
-    label.querySelector('[data-part=label]').textContent = param.label || name;
-    input.name = name;
-    input.dataset.param = name;
-    if (param.type === 'boolean') asCheckbox(input, param);
-    else asText(input, param);
-    input.addEventListener('input', () => input.setCustomValidity(''));
-    this.#inputs.set(name, input);
-    return label;
-  }
-
-  /** The query of a request: what is left empty is left to its default. */
-  query() {
-    const query = new URLSearchParams();
-    for (const [name, input] of this.#inputs) {
-      if (input.type === 'checkbox') query.set(name, String(input.checked));
-      else if (input.value !== '') query.set(name, input.value);
+  function fill(said) {
+    for (const [name, input] of inputs) {
+      if (!said.has(name)) continue;
+      input.value = said.get(name);
+      input.checked = input.value === 'true';
     }
-    return query;
   }
 
-  /** Show what the server says of a parameter at its field, if there is one. */
-  reject(name, reason) {
-    const input = this.#inputs.get(name);
-    input?.setCustomValidity(reason);
-    input?.reportValidity();
+  /** Names with values, for a link; what is left empty is left to its default. */
+  function query() {
+    return [...inputs].map(([name, input]) => [name, valueOf(input)]).filter(([, value]) => value !== '');
   }
-}
 
-function asCheckbox(input, param) {
-  input.type = 'checkbox';
-  input.checked = param.default === true;
-}
+  /** The parameters as JSON, in which numbers stay as long as they were written. */
+  function json() {
+    return `{${query().map(([name]) => `${JSON.stringify(name)}:${jsonOf(inputs.get(name))}`)}}`;
+  }
 
-function asText(input, param) {
-  const isRequired = param.default === undefined;
-  input.required = isRequired;
-  input.value = input.placeholder = isRequired ? '' : String(param.default);
-  if (param.type === 'string') {
-    if (param.max_length) input.maxLength = param.max_length;
-    if (isSameInBoth(param.pattern)) input.pattern = param.pattern;
-  } else {
-    const isWhole = param.type === 'integer';
-    input.pattern = isWhole ? '[+\\-]?[0-9]+' : '[+\\-0-9.eE]+';
-    input.inputMode = isWhole ? 'numeric' : 'decimal';
-    input.title = isWhole ? 'a whole number' : 'a number';
+  function reject(name, reason) {
+    inputs.get(name)?.setCustomValidity(reason);
+    inputs.get(name)?.reportValidity();
   }
 }
 
-/** Say whether a pattern of Python's `re` may be checked by the browser. */
+function createInput(name, param) {
+  const { element, parts: { label, input } } = copy('field-template');
+  element.dataset.type = param.type;
+  label.textContent = param.label || name;
+  input.name = input.dataset.param = name;
+  if (param.type === 'boolean') Object.assign(input, { type: 'checkbox', checked: param.default });
+  else describe(input, param);
+  input.oninput = () => input.setCustomValidity('');
+  return input;
+}
+
+function valueOf({ type, checked, value }) {
+  return type === 'checkbox' ? String(checked) : value;
+}
+
+/** What is no number of JSON goes as text, and the server says what is wrong with it. */
+function jsonOf({ type, checked, inputMode, value }) {
+  if (type === 'checkbox') return checked;
+  const number = value.trim().replace(/^\+/, '').replace(/^(-?)0+(?=[0-9])/, '$1');
+  const isNumber = inputMode && /^-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?$/i.test(number);
+  return isNumber ? number : JSON.stringify(value);
+}
+
+function describe(input, { type, default: value, pattern, max_length }) {
+  input.required = value === undefined;
+  // An integer that was rounded on its way here is left to the server, which has it whole.
+  const isRounded = type === 'integer' && !Number.isSafeInteger(value);
+  input.value = input.placeholder = isRounded ? '' : value ?? '';
+  if (type === 'string') {
+    if (max_length) input.maxLength = 2 * max_length; // of UTF-16, where some take two
+    if (isSameInBoth(pattern)) Object.assign(input, { pattern, title: `as in ${pattern}` });
+    return;
+  }
+  const isWhole = type === 'integer';
+  input.pattern = isWhole ? '[+\\-]?[0-9]+' : '[+\\-0-9.eE]+';
+  input.inputMode = isWhole ? 'numeric' : 'decimal';
+  input.title = isWhole ? 'a whole number' : 'a number';
+}
+
+/** Whether a pattern of Python's `re` may be checked by the browser. */
 function isSameInBoth(pattern) {
-  // \w, \d and \b know all scripts there and ASCII alone here; flags and names are written otherwise.
+  // \w, \d and \b know all scripts there; flags and names are written otherwise.
   if (!pattern || /\\[wWdDbBAZ]|\(\?(?![:=!])/.test(pattern)) return false;
   try {
     return Boolean(new RegExp(`^(?:${pattern})$`, 'v'));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bodyText, chunkText, indentJson, memberText } from '../../static/body-text.js';
+import { chunkText, imageAddress, members, memberText, plainText, seconds } from '../../static/body-text.js';
 
 const sse = (data, event = 'message') => ({ event, data, id: '' });
 const delta = (content) => sse(JSON.stringify({ choices: [{ index: 0, delta: { content } }] }));
@@ -39,17 +39,41 @@ test('a name written with escapes is found', () => {
   assert.equal(memberText('{"b\\u006fdy":1}', 'body'), '1');
 });
 
-test('JSON is spread over lines with each value as written', () => {
-  assert.equal(
-    indentJson('{"10":1,"2":[1.50,12345678901234567890],"s":"a, {b}: \\"c\\""}'),
-    '{\n  "10": 1,\n  "2": [\n    1.50,\n    12345678901234567890\n  ],\n  "s": "a, {b}: \\"c\\""\n}',
-  );
+test('members come in their order, each as it was written', () => {
+  assert.deepEqual(members('{"10":1,"2": [1.50,12345678901234567890] ,"s":"a, {b}: \\"c\\""}'), [
+    ['10', '1'],
+    ['2', '[1.50,12345678901234567890]'],
+    ['s', '"a, {b}: \\"c\\""'],
+  ]);
 });
 
-test('JSON is indented as JSON.stringify does it', () => {
-  const values = [{}, [], [[]], { a: {} }, [1, [2, { b: [] }]], null, true, -1.5e3, 'x', { a: [{}, {}] }];
+test('the members of a list have no key', () => {
+  assert.deepEqual(members('[1, "a,b", [2, {"c": 3}], {}, null]'), [
+    [null, '1'], [null, '"a,b"'], [null, '[2, {"c": 3}]'], [null, '{}'], [null, 'null'],
+  ]);
+});
+
+test('what is not an object or a list has no members, nor has an empty one', () => {
+  for (const json of ['1', '"[1]"', '"{\\"a\\":1}"', 'null', 'true', '-1.5e3', '{}', '[]', ' [ ] ']) {
+    assert.deepEqual(members(json), []);
+  }
+});
+
+/** What JSON.parse gives, put together from members. */
+function rebuild(json) {
+  const found = members(json);
+  if (found.length === 0) return JSON.parse(json);
+  if (json.trimStart()[0] === '[') return found.map(([, text]) => rebuild(text));
+  return Object.fromEntries(found.map(([key, text]) => [key, rebuild(text)]));
+}
+
+test('members of members make the value that JSON.parse makes', () => {
+  const values = [
+    {}, [], [[]], { a: {} }, [1, [2, { b: [] }]], null, true, -1.5e3, 'x', { a: [{}, {}] },
+    { '': '', ':': ',', '{"a"': ']', '\\': '\\"', '\u2028\n\0': ['\ud83d\ude00'] }, [null, '', 'null'],
+  ];
   for (const value of values) {
-    assert.equal(indentJson(JSON.stringify(value)), JSON.stringify(value, null, 2));
+    for (const space of [0, 2, '\t']) assert.deepEqual(rebuild(JSON.stringify(value, null, space)), value);
   }
 });
 
@@ -58,19 +82,43 @@ test('a long string is no trouble', () => {
   assert.equal(memberText(long, 'body').length, long.length - '{"body":}'.length);
 });
 
-test('indenting stops at its bound, however deep the value', () => {
-  const deep = `${'['.repeat(500_000)}${']'.repeat(500_000)}`;
-  assert.ok(indentJson(deep, 10_000).length < 12_000);
+test('a deep value is no trouble', () => {
+  const deep = `${'['.repeat(500_000)}1${']'.repeat(500_000)}`;
+  assert.equal(members(deep)[0][1].length, deep.length - 2);
 });
 
-test('a body over its bound is cut, and says so', () => {
-  assert.equal(bodyText('abcdef', '"abcdef"', 3), 'abc\n…');
-  assert.equal(bodyText([100], '[100]', 6), '[\n  10\n…');
+test('a string is said without its quotes, all else as it was written', () => {
+  assert.equal(plainText('"a\\n\\"b\\""'), 'a\n"b"');
+  assert.equal(plainText('12345678901234567890'), '12345678901234567890');
+  assert.equal(plainText('false'), 'false');
 });
 
-test('a text body is shown as it is', () => assert.equal(bodyText('a\n"b"', '"a\\n\\"b\\""'), 'a\n"b"'));
+test('base64 of a picture is an address', () => {
+  assert.equal(imageAddress('image/png', 'YWJj'), 'data:image/png;base64,YWJj');
+  assert.equal(imageAddress('image/svg+xml; charset=utf-8', 'YQ=='), 'data:image/svg+xml;base64,YQ==');
+  assert.equal(imageAddress('IMAGE/PNG', 'YWJj'), 'data:IMAGE/PNG;base64,YWJj');
+});
 
-test('a JSON body is shown from its text', () => assert.equal(bodyText([1], '[1.0]'), '[\n  1.0\n]'));
+test('what is no picture is none', () => {
+  for (const type of ['text/plain', 'image/', 'x-image/png', '', null, undefined]) {
+    assert.equal(imageAddress(type, 'YWJj'), null);
+  }
+});
+
+test('a picture of what is not base64 is none', () => {
+  for (const body of ['', 'a b', '<svg/>', 'YQ===', 'YWJj"', null, 7, ['YWJj']]) {
+    assert.equal(imageAddress('image/png', body), null);
+  }
+});
+
+test('of a type that says more only the type is taken', () => {
+  assert.equal(imageAddress('image/png,<script>', 'YWJj'), 'data:image/png;base64,YWJj');
+});
+
+test('times are written for a person', () => {
+  const written = [0, 0.0004, 0.0006, 0.412, 0.9994, 0.9996, 1, 1.234, 75].map(seconds);
+  assert.deepEqual(written, ['0 ms', '0 ms', '1 ms', '412 ms', '999 ms', '1.00 s', '1.00 s', '1.23 s', '75.00 s']);
+});
 
 test('the text of a chat completion flows', () => {
   assert.deepEqual(chunkText(delta('Hel')), { kind: 'token', text: 'Hel' });

@@ -4,8 +4,7 @@ import jwt
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import FeedPage, chromium
-from tests.gated_upstream import GatedUpstream
+from tests.browser import FeedPage
 from tests.serving import serving
 
 SECRET = "correct horse battery staple, twice"
@@ -23,16 +22,14 @@ upstreams.two = {{ url = "${{UPSTREAMS}}/two", retries = 0 }}
 
 
 @pytest.fixture(params=["quart", "flask"])
-def page(request, tmp_path):
+def page(request, tmp_path, browser, gates):
     """A page that nobody has opened yet, the application's address, and its upstreams."""
+    env = {"UPSTREAMS": gates.base_url}
     with (
-        chromium() as browser,
-        GatedUpstream() as gates,
-        serving(
-            request.param, CONFIG, folder=tmp_path, env={"UPSTREAMS": gates.base_url}
-        ) as served,
+        serving(request.param, CONFIG, folder=tmp_path, env=env) as served,
+        browser.new_context() as context,
     ):
-        yield browser.new_page(), served.base_url, gates
+        yield context.new_page(), served.base_url, gates
 
 
 def test_without_a_token_it_says_so(page):
