@@ -108,8 +108,12 @@ class Processes:
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
-    """Have processes notice each other sooner: `lease`, `sweep`."""
-    lease = seconds.get("lease", 0.6)
+    """Have processes notice each other sooner: `lease`, `sweep`.
+
+    A machine that stands still for a lease makes them all dead to each other: where none is killed
+    it can be long.
+    """
+    lease = seconds.get("lease", 1.5)
     monkeypatch.setattr(redis_lease, "LEASE", lease)
     monkeypatch.setattr(redis_lease, "BEAT_INTERVAL", 0.05)
     monkeypatch.setattr(runs_redis, "SWEEP_INTERVAL", seconds.get("sweep", 0.2))

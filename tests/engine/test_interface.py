@@ -21,7 +21,7 @@ from tests.upstreams import Upstreams
 
 @pytest.fixture(autouse=True)
 def is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
+    hurry(monkeypatch, lease=30)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.upstreams import Upstreams
 
 @pytest.fixture(autouse=True)
 def is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
+    hurry(monkeypatch, lease=30)
 
 
 async def test_a_copy_that_did_not_come_about_costs_nothing(

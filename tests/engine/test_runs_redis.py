@@ -30,7 +30,7 @@ from tests.upstreams import Upstreams
 
 @pytest.fixture(autouse=True)
 def is_hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
+    hurry(monkeypatch, lease=30)
 
 
 # ----------------------------------------------------------------- finding, joining
@@ -203,9 +203,10 @@ async def test_a_run_lingers_for_viewers_of_any_process(
 
 
 async def test_a_process_that_dies_takes_its_viewers_with_it(
-    processes: Processes, upstreams: Upstreams
+    processes: Processes, upstreams: Upstreams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are counted no more once its lease has ended."""
+    hurry(monkeypatch)
     feed = feed_of(upstreams, "/never", on_disconnect="cancel")
     one, two = await processes.add(feed), await processes.add(feed)
     run = await start(one, feed)
