@@ -1,32 +1,28 @@
-/*
- * The cards: what each upstream has said. Pieces are shown with the next `draw`, so that many cost
- * one layout. The last MAX_LINES pieces are kept, and half of MAX_CHARS of a text that flows.
- */
+/* The cards: what each upstream has said. Pieces wait for `draw`, so that many cost one layout. */
 
 import { chunkText, imageAddress, memberText, plainText, seconds } from './body-text.js';
 import { jsonTree } from './json-tree.js';
 import { copy, say } from './template.js';
 
+/* The last pieces are kept, and half so many characters of a text that flows. */
 const MAX_LINES = 1_000;
 const MAX_CHARS = 200_000;
 
-/** Make the card of an upstream: {element, apply, draw, scroll}. */
+/** Make the card of an upstream: {element, apply, draw}. */
 export function createCard(name) {
   const { element, parts } = copy('card-template');
-  const { stream, raw, body, actions } = parts;
-  let follows = true;
+  const { scroller, stream, raw, body, actions } = parts;
   let pending = []; // chunks
   let shown = [];
   let answer = null; // to be shown
   let written = null; // a body
 
   element.dataset.upstream = parts.name.textContent = name;
-  stream.ariaLabel = `what ${name} sends`;
+  scroller.ariaLabel = `what ${name} sends`;
   raw.ariaLabel = `what ${name} has sent, as written`;
-  stream.onscroll = () => { follows = stream.scrollTop + stream.clientHeight >= stream.scrollHeight - 8; };
   parts.rawButton.onclick = () => showAs(raw.hidden);
   parts.copyButton.onclick = copyText;
-  return { element, apply, draw, scroll };
+  return { element, apply, draw };
 
   /** Take an event: its name, its data parsed, and as written. */
   function apply(event, data, text) {
@@ -48,11 +44,6 @@ export function createCard(name) {
     pending = [];
     actions.hidden = false;
     showAs(!raw.hidden);
-  }
-
-  /** Go on to what came last, unless somebody reads further up. */
-  function scroll() {
-    if (follows) stream.scrollTop = stream.scrollHeight;
   }
 
   function settle({ status, first_byte, attempts, chunks, done, code, message }) {
@@ -97,7 +88,7 @@ export function createCard(name) {
     parts.rawButton.ariaPressed = isRaw;
     say(raw, isRaw ? text.slice(0, MAX_CHARS) : '');
     body.hidden = isRaw || written === null;
-    stream.hidden = isRaw || written !== null;
+    scroller.hidden = isRaw || written !== null;
   }
 
   async function copyText({ target }) {

@@ -180,8 +180,6 @@ export function createRunView(run, url, { onChange, onAgain, announce, titleOf, 
       dirty.delete(row);
       if (performance.now() > until) break;
     }
-    // All together, as asking for a height costs a layout.
-    for (const row of drawn) cardOf(row).scroll();
     if (dirty.size > 0) drawSoon();
     drawWaterfall(model, now, drawn, view.isLive);
     for (const part of ['first', 'last', 'sequential']) {

@@ -156,7 +156,7 @@ def test_tab_reaches_every_control_in_order(page, upstreams):
         order.append(control)
     form = ["feed", "city", "start", "link", "link", "forget"]
     run = ["cut", "stop", "again"]
-    cards = ["summary", "summary", "rawButton", "copyButton", "stream", "rawButton", "copyButton"]
+    cards = ["summary", "summary", "rawButton", "copyButton", "scroller", "rawButton", "copyButton"]
     assert order == [*form, *run, *cards]
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser import written
 from tests.upstream_words import SSE, token
+from tests.viewing import eventually
 
 APPS = ["flask"]
 
@@ -17,6 +18,13 @@ PNG = base64.b64decode(
 )
 
 REFUSE_COPIES = "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }"
+
+# Pixels from the top of what is seen of a stream to that of its text, and the same at the bottom.
+BEYOND = """(scroller) => {
+  const rect = (element) => element.getBoundingClientRect();
+  const [shown, text] = [rect(scroller), rect(scroller.firstElementChild)];
+  return [text.top - shown.top, text.bottom - shown.bottom].map(Math.round);
+}"""
 
 LONG = {"outer": {"inner": "x" * 2000}}
 
@@ -140,6 +148,35 @@ def test_raw_view_of_a_stream_stays_raw(page, upstreams):
     expect(page.card("tokens", "raw")).to_contain_text("second")
     expect(page.card("tokens", "raw")).to_contain_text('{"event":"message","data":"{')
     expect(page.card("tokens", "stream")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("feed", "piece"), [("go1", b"line %d\n"), ("answer", token("word %d ") * 20)]
+)
+def test_end_of_a_stream_is_seen(page, upstreams, feed, piece):
+    """What is longer than its card goes on to its end, unless somebody reads further up."""
+    upstream, kind = ("tokens", SSE) if feed == "answer" else (feed, "text/plain")
+    scroller = page.card(upstream, "scroller")
+
+    def send(until: int) -> None:
+        for n in range(until - 30, until):
+            upstreams.send(upstream, piece.replace(b"%d", b"%d" % n))
+        expect(page.card(upstream, "stream")).to_contain_text(f" {until - 1}")
+
+    page.start(feed)
+    upstreams.begin(upstream, content_type=kind)
+    for until in (30, 60):
+        send(until)
+        top, bottom = scroller.evaluate(BEYOND)
+        assert top < -100
+        assert -20 <= bottom < 0  # the padding
+    scroller.hover()
+    page.page.mouse.wheel(0, -100_000)
+    eventually(lambda: scroller.evaluate(BEYOND)[0] > 0)
+    top, bottom = scroller.evaluate(BEYOND)
+    send(90)
+    assert scroller.evaluate(BEYOND)[0] == top
+    assert scroller.evaluate(BEYOND)[1] > bottom
 
 
 def test_body_is_copied(page, tree):
