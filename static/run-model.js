@@ -7,33 +7,33 @@
 const MAX_TICKS = 300;
 
 export class RunModel {
-  /** Rows by upstream, in the feed's order. */
-  rows = new Map();
-  failed = 0;
-  /** Seconds: the first result or piece, the last outcome, and all upstreams one after the other. */
-  first = null; last = null; sequential = null;
+	/** Rows by upstream, in the feed's order. */
+	rows = new Map();
+	failed = 0;
+	/** Seconds: the first result or piece, the last outcome, and all upstreams one after the other. */
+	first = null; last = null; sequential = null;
 
-  /** Take an event; answers its row, if it has one. */
-  apply(event, data) {
-    if (event === 'start') this.rows = new Map(data.upstreams.map((name) => [name, newRow(name)]));
-    const row = this.rows.get(data.upstream);
-    if (!row) return null;
-    if (event === 'attempt') receiveAttempt(row, data);
-    else if (event === 'chunk') receiveChunk(row, data);
-    else {
-      receiveOutcome(row, event, data);
-      this.last = data.at;
-      this.sequential += data.elapsed ?? 0; // from null
-      if (row.state === 'failure') this.failed += 1;
-    }
-    if (event === 'result' || event === 'chunk') this.first ??= data.at;
-    return row;
-  }
+	/** Take an event; answers its row, if it has one. */
+	apply(event, data) {
+		if (event === 'start') this.rows = new Map(data.upstreams.map((name) => [name, newRow(name)]));
+		const row = this.rows.get(data.upstream);
+		if (!row) return null;
+		if (event === 'attempt') receiveAttempt(row, data);
+		else if (event === 'chunk') receiveChunk(row, data);
+		else {
+			receiveOutcome(row, event, data);
+			this.last = data.at;
+			this.sequential += data.elapsed ?? 0; // from null
+			if (row.state === 'failure') this.failed += 1;
+		}
+		if (event === 'result' || event === 'chunk') this.first ??= data.at;
+		return row;
+	}
 
-  /** The seconds that a picture has to hold. */
-  end(now) {
-    return Math.max(now, ...[...this.rows.values()].map((row) => row.end ?? row.ticks.at(-1) ?? row.from));
-  }
+	/** The seconds that a picture has to hold. */
+	end(now) {
+		return Math.max(now, ...[...this.rows.values()].map((row) => row.end ?? row.ticks.at(-1) ?? row.from));
+	}
 }
 
 /**
@@ -41,29 +41,29 @@ export class RunModel {
  * first byte, to `end`; these are null where they are not known, or not yet.
  */
 function newRow(name) {
-  return { name, state: 'waiting', tries: [], from: 0, head: null, end: null, ticks: [], grain: 0 };
+	return { name, state: 'waiting', tries: [], from: 0, head: null, end: null, ticks: [], grain: 0 };
 }
 
 function receiveAttempt(row, { at, elapsed, retry_in }) {
-  row.state = 'retrying';
-  row.tries.push({ from: at - (elapsed ?? 0), to: at });
-  row.from = at + retry_in;
+	row.state = 'retrying';
+	row.tries.push({ from: at - (elapsed ?? 0), to: at });
+	row.from = at + retry_in;
 }
 
 function receiveChunk(row, { at }) {
-  row.state = 'streaming';
-  row.head ??= at;
-  if (at - row.ticks.at(-1) < row.grain) return;
-  row.ticks.push(at);
-  if (row.ticks.length <= MAX_TICKS) return;
-  row.grain = (at - row.ticks[0]) / (MAX_TICKS / 2);
-  row.ticks = row.ticks.filter((_, i) => i % 2 === 0);
+	row.state = 'streaming';
+	row.head ??= at;
+	if (at - row.ticks.at(-1) < row.grain) return;
+	row.ticks.push(at);
+	if (row.ticks.length <= MAX_TICKS) return;
+	row.grain = (at - row.ticks[0]) / (MAX_TICKS / 2);
+	row.ticks = row.ticks.filter((_, i) => i % 2 === 0);
 }
 
 function receiveOutcome(row, event, { at, elapsed, first_byte, code }) {
-  row.state = code === 'cancelled' ? code : event;
-  row.end = at;
-  if (row.tries.length === 0) row.from = at - (elapsed ?? 0);
-  row.from = Math.min(row.from, at);
-  row.head = first_byte === null ? null : Math.min(row.from + first_byte, row.ticks[0] ?? at);
+	row.state = code === 'cancelled' ? code : event;
+	row.end = at;
+	if (row.tries.length === 0) row.from = at - (elapsed ?? 0);
+	row.from = Math.min(row.from, at);
+	row.head = first_byte === null ? null : Math.min(row.from + first_byte, row.ticks[0] ?? at);
 }

@@ -14,120 +14,120 @@ const here = { locks: globalThis.navigator?.locks, BroadcastChannel: globalThis.
  * and `shared`: another tab reads. The other options are a FanStream's.
  */
 export function followRun(url, { onEvent, onState, ...options }, { locks, BroadcastChannel } = here) {
-  const leaving = new AbortController();
-  let stream = null; // while this tab reads
-  let release = null; // while it does so for all
-  let lastEventId = '';
-  let unsent = [];
-  let unsentAfter = 0;
-  let detail = { reconnects: 0 };
-  let isDone = false;
-  let timer;
+	const leaving = new AbortController();
+	let stream = null; // while this tab reads
+	let release = null; // while it does so for all
+	let lastEventId = '';
+	let unsent = [];
+	let unsentAfter = 0;
+	let detail = { reconnects: 0 };
+	let isDone = false;
+	let timer;
 
-  read();
-  const channel = locks ? new BroadcastChannel(`fanstream ${url}`) : null;
-  // Without locks, which are for secure contexts, each tab reads for itself.
-  if (channel) channel.onmessage = ({ data }) => receive(data);
-  locks?.request(`fanstream ${url}`, { signal: leaving.signal }, () => new Promise((resolve) => {
-    if (isEnded()) return resolve();
-    release = resolve;
-    if (!stream) read();
-  })).catch(() => {}); // left before it was granted
-  return { close, cut };
+	read();
+	const channel = locks ? new BroadcastChannel(`fanstream ${url}`) : null;
+	// Without locks, which are for secure contexts, each tab reads for itself.
+	if (channel) channel.onmessage = ({ data }) => receive(data);
+	locks?.request(`fanstream ${url}`, { signal: leaving.signal }, () => new Promise((resolve) => {
+		if (isEnded()) return resolve();
+		release = resolve;
+		if (!stream) read();
+	})).catch(() => {}); // left before it was granted
+	return { close, cut };
 
-  function isEnded() { return detail.state === 'ended'; }
+	function isEnded() { return detail.state === 'ended'; }
 
-  function close() {
-    if (stream) stream.close();
-    else enter({ ...detail, state: 'ended', reason: 'closed' });
-  }
+	function close() {
+		if (stream) stream.close();
+		else enter({ ...detail, state: 'ended', reason: 'closed' });
+	}
 
-  function cut() {
-    if (stream) stream.cut();
-    else channel.postMessage({ cut: true });
-  }
+	function cut() {
+		if (stream) stream.cut();
+		else channel.postMessage({ cut: true });
+	}
 
-  function read() {
-    const before = lastEventId ? detail.reconnects + 1 : 0;
-    const own = (stream = new FanStream(url, { ...options, lastEventId }));
-    const listen = (type, call) => own.addEventListener(type, (event) => stream === own && call(event));
-    for (const type of [...RUN_EVENTS, 'reset']) listen(type, take);
-    listen('heard', () => tell());
-    listen('state', ({ detail: { reconnects, problem, ...facts } }) => enter({
-      ...facts,
-      reconnects: before + reconnects,
-      shared: false,
-      // An error that is cloned for another tab keeps no more than its message.
-      problem: problem && { status: problem.status, message: problem.message },
-    }));
-  }
+	function read() {
+		const before = lastEventId ? detail.reconnects + 1 : 0;
+		const own = (stream = new FanStream(url, { ...options, lastEventId }));
+		const listen = (type, call) => own.addEventListener(type, (event) => stream === own && call(event));
+		for (const type of [...RUN_EVENTS, 'reset']) listen(type, take);
+		listen('heard', () => tell());
+		listen('state', ({ detail: { reconnects, problem, ...facts } }) => enter({
+			...facts,
+			reconnects: before + reconnects,
+			shared: false,
+			// An error that is cloned for another tab keeps no more than its message.
+			problem: problem && { status: problem.status, message: problem.message },
+		}));
+	}
 
-  function take({ type, data, lastEventId: id }) {
-    if (unsent.length === 0) unsentAfter = numberOf(lastEventId);
-    unsent.push({ type, data, lastEventId: id });
-    deliver(unsent.at(-1));
-  }
+	function take({ type, data, lastEventId: id }) {
+		if (unsent.length === 0) unsentAfter = numberOf(lastEventId);
+		unsent.push({ type, data, lastEventId: id });
+		deliver(unsent.at(-1));
+	}
 
-  /** Tell the others what is new; who reads only for itself asks how far they are. */
-  function tell(state) {
-    const after = unsent.length > 0 ? unsentAfter : numberOf(lastEventId);
-    channel?.postMessage(release ? { after, events: unsent, state } : { hello: true });
-    unsent = [];
-  }
+	/** Tell the others what is new; who reads only for itself asks how far they are. */
+	function tell(state) {
+		const after = unsent.length > 0 ? unsentAfter : numberOf(lastEventId);
+		channel?.postMessage(release ? { after, events: unsent, state } : { hello: true });
+		unsent = [];
+	}
 
-  function receive(message) {
-    if (!release) return 'after' in message && catchUp(message);
-    if (message.hello) tell(detail);
-    if (message.cut) cut();
-  }
+	function receive(message) {
+		if (!release) return 'after' in message && catchUp(message);
+		if (message.hello) tell(detail);
+		if (message.cut) cut();
+	}
 
-  function catchUp({ after, events, state }) {
-    const n = numberOf(lastEventId);
-    // What a reset leaves out is missing to whoever is further.
-    const isGap = after > n || (after < n && events.some(({ type }) => type === 'reset'));
-    if (isGap) return stream ?? read();
-    for (const event of events) {
-      if (after === n || numberOf(event.lastEventId) > numberOf(lastEventId)) deliver(event);
-    }
-    // Of its own connection it hears no more: how does the other one stand?
-    if (stream && !state) channel.postMessage({ hello: true });
-    stream?.close();
-    stream = null;
-    if (state) enter({ ...state, shared: true });
-    watch(); // for as long as this state may take
-  }
+	function catchUp({ after, events, state }) {
+		const n = numberOf(lastEventId);
+		// What a reset leaves out is missing to whoever is further.
+		const isGap = after > n || (after < n && events.some(({ type }) => type === 'reset'));
+		if (isGap) return stream ?? read();
+		for (const event of events) {
+			if (after === n || numberOf(event.lastEventId) > numberOf(lastEventId)) deliver(event);
+		}
+		// Of its own connection it hears no more: how does the other one stand?
+		if (stream && !state) channel.postMessage({ hello: true });
+		stream?.close();
+		stream = null;
+		if (state) enter({ ...state, shared: true });
+		watch(); // for as long as this state may take
+	}
 
-  /** A tab can be frozen with the lock: after a silence longer than its waits, read. */
-  function watch() {
-    const { setTimeout, clearTimeout } = options.world ?? globalThis;
-    const beatsMs = (MISSED_BEATS + 1) * (options.pingInterval ?? 15) * 1000;
-    clearTimeout(timer);
-    if (isEnded()) return;
-    timer = setTimeout(() => stream ?? read(), beatsMs + MAX_BACKOFF_MS + (detail.waitMs ?? 0));
-  }
+	/** A tab can be frozen with the lock: after a silence longer than its waits, read. */
+	function watch() {
+		const { setTimeout, clearTimeout } = options.world ?? globalThis;
+		const beatsMs = (MISSED_BEATS + 1) * (options.pingInterval ?? 15) * 1000;
+		clearTimeout(timer);
+		if (isEnded()) return;
+		timer = setTimeout(() => stream ?? read(), beatsMs + MAX_BACKOFF_MS + (detail.waitMs ?? 0));
+	}
 
-  function deliver(event) {
-    lastEventId = event.type === 'reset' ? '' : event.lastEventId;
-    isDone ||= event.type === 'done';
-    onEvent(event);
-  }
+	function deliver(event) {
+		lastEventId = event.type === 'reset' ? '' : event.lastEventId;
+		isDone ||= event.type === 'done';
+		onEvent(event);
+	}
 
-  function enter(state) {
-    // The lock can come before the word that the run has ended: nothing more is its end.
-    detail = state = isDone && state.reason === 'gone' ? { ...state, reason: 'done' } : state;
-    // A tab that leaves leaves the others to the next.
-    if (release && state.reason !== 'closed') tell(state);
-    if (isEnded()) {
-      watch();
-      leaving.abort();
-      release?.();
-      channel?.close();
-    }
-    onState(state);
-  }
+	function enter(state) {
+		// The lock can come before the word that the run has ended: nothing more is its end.
+		detail = state = isDone && state.reason === 'gone' ? { ...state, reason: 'done' } : state;
+		// A tab that leaves leaves the others to the next.
+		if (release && state.reason !== 'closed') tell(state);
+		if (isEnded()) {
+			watch();
+			leaving.abort();
+			release?.();
+			channel?.close();
+		}
+		onState(state);
+	}
 }
 
 /** The number of an event in its run; 0 without one. */
 function numberOf(id) {
-  return Number(/-([0-9]+)$/.exec(id)?.[1] ?? 0);
+	return Number(/-([0-9]+)$/.exec(id)?.[1] ?? 0);
 }
