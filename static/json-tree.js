@@ -1,64 +1,46 @@
 /* JSON as a tree that folds, every value as it was written. What is folded is not built yet. */
 
-import { members } from './body-text.js';
+import {clip, members} from './body-text.js'
+import {make} from './template.js'
 
-/** So many members are shown at once. */
-const PAGE = 200;
-/** What is not longer is unfolded from the start, as is the outermost. */
-const OPEN_CHARS = 1_000;
-const MAX_CHARS = 200_000;
+const PAGE = 200 // members shown at once
+const OPEN_CHARS = 1_000 // what is not longer is unfolded at first
 
 export function jsonTree(json, isOpen = true) {
-	const found = members(json);
-	if (found.length === 0) return scalar(json);
-	const details = document.createElement('details');
-	const summary = document.createElement('summary');
-	summary.textContent = json[0] === '[' ? `[ ${found.length} ]` : `{ ${found.length} }`;
-	details.append(summary);
-	details.addEventListener('toggle', unfold);
-	details.open = isOpen;
-	if (details.open) unfold();
-	return details;
+	const found = members(json)
+	if (found.length === 0) return scalar(json)
+	const button = make('button', {onclick: showMore})
+	const ul = make('ul')
+	const textContent = json[0] === '[' ? `[ ${found.length} ]` : `{ ${found.length} }`
+	const details = make('details', {ontoggle: unfold, open: isOpen})
+	details.append(make('summary', {textContent}))
+	if (isOpen) unfold()
+	return details
 
 	function unfold() {
-		if (details.childElementCount > 1) return;
-		const ul = document.createElement('ul');
-		showMembers(ul, found, json.length <= OPEN_CHARS);
-		details.append(ul);
+		if (ul.parentElement) return
+		ul.append(button)
+		details.append(ul)
+		showMore()
 	}
-}
 
-function showMembers(ul, found, isShort) {
-	const button = document.createElement('button');
-	button.type = 'button';
-	button.onclick = showMore;
-	ul.append(button);
-	showMore();
-
-	// Before the button, which stays and keeps the focus while there is more.
+	// Before the button, which keeps the focus.
 	function showMore() {
-		for (const [key, json] of found.splice(0, PAGE)) {
-			const li = document.createElement('li');
-			if (key !== null) li.append(span('key', key), ': ');
-			li.append(jsonTree(json, isShort));
-			button.before(li);
+		for (const [key, value] of found.splice(0, PAGE)) {
+			const li = make('li')
+			if (key !== null) li.append(make('span', {className: 'key', textContent: key}), ': ')
+			li.append(jsonTree(value, json.length <= OPEN_CHARS))
+			button.before(li)
 		}
-		button.textContent = `${found.length} more`;
-		if (found.length === 0) button.remove();
+		button.textContent = `${found.length} more`
+		if (found.length === 0) button.remove()
 	}
 }
 
 /** A string reads as text, in quotes that tell "5" from 5. */
 function scalar(json) {
-	const isString = json[0] === '"';
-	const text = isString ? `"${JSON.parse(json)}"` : json;
-	const kind = isString ? 'string' : /^[-0-9]/.test(json) ? 'number' : 'word';
-	return span(kind, text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text);
-}
-
-function span(kind, text) {
-	const element = document.createElement('span');
-	element.className = kind;
-	element.textContent = text;
-	return element;
+	const isString = json[0] === '"'
+	const text = isString ? `"${JSON.parse(json)}"` : json
+	const className = isString ? 'string' : /^[-0-9]/.test(json) ? 'number' : 'word'
+	return make('span', {className, textContent: clip(text)})
 }

@@ -180,7 +180,7 @@ def test_run_is_cut_stopped_and_run_again_with_the_keyboard(page, upstreams):
     first = page.run_id
     tab_to(page, "cut")
     page.page.keyboard.press("Space")
-    expect(page.part("reconnects")).to_contain_text("reconnected 1")
+    expect(page.part("connection")).to_contain_text("reconnected 1")
     tab_to(page, "stop")
     page.page.keyboard.press("Enter")
     page.wait_end("stopped")

@@ -75,7 +75,9 @@ def test_cut_button_loses_the_connection(page, upstreams, stream):
     """Pressing it is a broken network: the run is resumed, and how often is counted."""
     for count in (1, 2):
         page.press("cut")
-        expect(page.part("reconnects")).to_have_text(f"reconnected {count}\N{MULTIPLICATION SIGN}")
+        expect(page.part("connection")).to_contain_text(
+            f"reconnected {count}\N{MULTIPLICATION SIGN}"
+        )
         page.wait_connection("open")
         stream(f"{count}, ")
     said = [re.split(",", each)[0] for each in page.connections]
@@ -151,7 +153,7 @@ def test_nothing_is_asked_after_204(page, stream):
     asked = page.count_requests()
     page.page.wait_for_timeout(1500)
     assert asked == []
-    expect(page.part("notice")).to_contain_text("nothing more to come")
+    expect(page.part("notice")).to_contain_text("Nothing more comes")
 
 
 def test_nothing_is_asked_after_404(open_page):

@@ -158,8 +158,8 @@ def test_reload_of_the_reader_loses_nothing(first, second, say):
 def test_cut_in_another_tab(first, second, say):
     """Cut in the tab that does not read loses the connection of the one that does."""
     second.press("cut")
-    expect(first.part("reconnects")).to_contain_text("reconnected 1")
-    expect(second.part("reconnects")).to_contain_text("reconnected 1")
+    expect(first.part("connection")).to_contain_text("reconnected 1")
+    expect(second.part("connection")).to_contain_text("reconnected 1")
     say("two ")
     wait_text("one two ", first, second)
 
