@@ -168,7 +168,7 @@ async def test_each_piece_comes_at_once(transport: Transport, head: bytes) -> No
     async with (
         serving(behave) as url,
         opened(transport, a_call(url)) as response,
-        asyncio.timeout(2),
+        asyncio.timeout(10),
     ):
         for n in range(3):
             assert b"p-%d" % n in await response.read()
@@ -352,7 +352,7 @@ async def test_a_chunk_that_is_malformed(transport: Transport, garbage: bytes) -
     async with (
         serving(behave) as url,
         opened(transport, a_call(url)) as response,
-        asyncio.timeout(2),
+        asyncio.timeout(10),
     ):
         assert await response.read() == b"abcde"
         with pytest.raises(ProtocolBroken):
@@ -367,7 +367,7 @@ async def test_cancelled_before_the_head(transport: Transport, upstreams: Upstre
     opening = asyncio.create_task(transport.open(a_call(upstreams.base_url + "/never")))
     await upstreams.wait_calls("/never")
     opening.cancel()
-    await upstreams.wait_closed_by_peer("/never", timeout=1)
+    await upstreams.wait_closed_by_peer("/never", timeout=10)
     with pytest.raises(asyncio.CancelledError):
         await opening
 
@@ -379,7 +379,7 @@ async def test_cancelled_in_the_body(transport: Transport, upstreams: Upstreams)
     await upstreams.wait_calls("/stall-in-body")
     await asyncio.sleep(0.05)
     reading.cancel()
-    await upstreams.wait_closed_by_peer("/stall-in-body", timeout=1)
+    await upstreams.wait_closed_by_peer("/stall-in-body", timeout=10)
     with pytest.raises(asyncio.CancelledError):
         await reading
 
@@ -389,7 +389,7 @@ async def test_an_unread_body_is_not_read_on(transport: Transport, upstreams: Up
     response = await transport.open(a_call(upstreams.base_url + "/endless"))
     await response.read()
     await response.aclose()
-    await upstreams.wait_closed_by_peer("/endless", timeout=1)
+    await upstreams.wait_closed_by_peer("/endless", timeout=10)
     await response.aclose()
 
 

@@ -91,7 +91,7 @@ async def test_connections_are_not_limited(
     await upstreams.wait_calls("/never", 120)
     for task in opening:
         task.cancel()
-    await upstreams.wait_closed_by_peer("/never", 120, timeout=2)
+    await upstreams.wait_closed_by_peer("/never", 120, timeout=10)
 
 
 async def test_closing_ends_a_body_that_is_being_read(upstreams: Upstreams) -> None:
@@ -102,8 +102,8 @@ async def test_closing_ends_a_body_that_is_being_read(upstreams: Upstreams) -> N
         await asyncio.sleep(0.05)
         await transport.aclose()
         with pytest.raises(Disconnected):
-            await asyncio.wait_for(reading, 1)
-    await upstreams.wait_closed_by_peer("/head-then-stall", timeout=1)
+            await asyncio.wait_for(reading, 10)
+    await upstreams.wait_closed_by_peer("/head-then-stall", timeout=10)
 
 
 async def test_a_kept_connection_closed_at_the_next_call(transport: HttptoolsTransport) -> None:
