@@ -6,7 +6,7 @@ export function members(json) {
 	const found = []
 	let depth = 0
 	let key = null
-	let from = -1 // of a member's value
+	let from = -1
 	// By the character: a match for each mark costs ten times as much.
 	for (let at = 0; at < json.length; at += 1) {
 		const char = json[at]
@@ -66,7 +66,7 @@ export function plainText(json) {
 	return json[0] === '"' ? JSON.parse(json) : json
 }
 
-const MAX_CHARS = 200_000
+export const MAX_CHARS = 200_000
 
 export const clip = (text) => (text.length > MAX_CHARS ? `${text.slice(0, MAX_CHARS)}…` : text)
 

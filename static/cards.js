@@ -1,10 +1,8 @@
-import {chunkText, clip, imageAddress, memberText, plainText, seconds} from './body-text.js'
+import {chunkText, clip, imageAddress, MAX_CHARS, memberText, plainText, seconds} from './body-text.js'
 import {jsonTree} from './json-tree.js'
 import {copy, make, say} from './template.js'
 
-// Of a stream: the last pieces, and half so many characters of a text that flows.
-const MAX_LINES = 1_000
-const MAX_CHARS = 200_000
+const MAX_LINES = 1_000 // of a stream; of a text that flows, beyond MAX_CHARS the first half goes
 
 /** Make an upstream's card, whose pieces wait for `draw`, and its `line` beside the waterfall. */
 export function createCard(name) {

@@ -206,7 +206,7 @@ export class FanStream extends EventTarget {
 
 	#readShutdown(data) {
 		let said = null
-		try {said = JSON.parse(data)} catch { /* it says nothing */ }
+		try {said = JSON.parse(data)} catch {}
 		const state = said?.reason === 'drain' ? 'draining' : 'resuming'
 		return {state, waitMs: clamp(said?.reconnect_ms ?? this.#retryMs)}
 	}

@@ -1,4 +1,4 @@
-/* The runs that this browser knows, newest first: {run, feed, params (JSON), title, time, word}. */
+/* The runs that this browser knows, newest first: {run, feed, params (JSON), title, time, word, failed}. */
 
 const KEY = 'fanstream runs'
 const MAX_RUNS = 50

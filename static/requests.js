@@ -10,7 +10,9 @@ export class Problem extends Error {
 	}
 
 	static async read(response) {
-		return new Problem(response.status, (await response.json().catch(() => null)) ?? {})
+		const isJson = /json\b/i.test(response.headers.get('Content-Type'))
+		const document = isJson && (await response.json().catch(() => null))
+		return new Problem(response.status, document || {})
 	}
 }
 

@@ -22,7 +22,7 @@ const NOTICES = {
 export function createRunView(run, url, {known, onChange, onAgain, announce, titleOf, pingInterval}) {
 	const {element, parts} = copy('run')
 	const {dataset} = element
-	const view = {feed: known?.feed, params: known?.params, run, element, follow, leave}
+	const view = {...known, run, element, follow, leave}
 	const drawWaterfall = createWaterfall(parts.plot, drawSoon)
 	const dirty = new Set()
 	const cards = new Map() // by row
@@ -73,6 +73,7 @@ export function createRunView(run, url, {known, onChange, onAgain, announce, tit
 		dataset.feed = feed
 		zero = Infinity
 		cards.clear()
+		dirty.clear()
 		for (const row of model.rows.values()) cards.set(row, createCard(row.name))
 		parts.names.replaceChildren(...[...cards.values()].map(({line}) => line))
 		parts.cards.replaceChildren()

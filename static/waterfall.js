@@ -91,7 +91,6 @@ export function createWaterfall(svg, onResize) {
 
 function grow(span, end) {return span < end ? grow(span * GROWTH, end) : span}
 
-/** 1, 2 or 5 times a power of ten. */
 function niceStep(least) {
 	const power = 10 ** Math.floor(Math.log10(least))
 	return [1, 2, 5, 10].find((n) => n * power >= least) * power

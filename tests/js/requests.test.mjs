@@ -160,7 +160,8 @@ for (const type of ['application/json', 'application/problem+json; charset=utf-8
 }
 
 test('a problem that cannot be read says its status', async () => {
-	const page = new Response('<h1>', {status: 500})
+	const headers = {'Content-Type': 'text/html'}
+	const page = new Response(new ReadableStream(), {status: 500, headers}) // which never ends
 	const bodies = ['{broken', 'null', '5', '"text"', '[]', ''].map((body) => problem(500, body))
 	for (const response of [...bodies, page]) {
 		const read = await Problem.read(response)

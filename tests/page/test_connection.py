@@ -5,12 +5,15 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser import written
 from tests.page.conftest import CONFIG
 from tests.upstream_words import SSE, token
 from tests.viewing import ask, eventually, watching
 
 # Beats come so soon that three which are missing are soon noticed.
 BEATING = CONFIG.replace("[server]", "[server]\nping_interval = 0.5")
+
+RUN = "0" * 32
 
 FULL = """
 [server]
@@ -156,9 +159,35 @@ def test_nothing_is_asked_after_204(page, stream):
     expect(page.part("notice")).to_contain_text("Nothing more comes")
 
 
+def test_reset_in_mid_stream_shows_all_anew(open_page):
+    """Of what came before nothing is left, also where it was not drawn yet."""
+    page = open_page()
+    start = ("start", {"at": 0.0, "feed": "one", "upstreams": ["one"], "params": {}})
+    before, after = (
+        ("chunk", {"at": 0.1, "upstream": "one", "data": data}) for data in ("before", "after")
+    )
+    said = {"at": 0.2, "upstream": "one", "elapsed": 0.2, "first_byte": 0.1, "attempts": 1}
+    result = ("result", {**said, "status": 200, "chunks": 2, "done": 1, "of": 1})
+    counts = {"ok": 1, "failed": 0, "cancelled": 0}
+    done = ("done", {"at": 0.2, "elapsed": 0.2, "reason": "finished", **counts})
+    events = [start, before, ("reset", {"reason": "trimmed"}), start, after, result, done]
+    body = "".join(
+        f"event: {name}\ndata: {written(data)}\n"
+        + ("\n" if name == "reset" else f"id: {RUN}-{n}\n\n")
+        for n, (name, data) in enumerate(events, start=1)
+    )
+    page.page.route("**/runs/*", lambda route: route.fulfill(content_type=SSE, body=body))
+    page.follow(RUN)
+    page.wait_end("finished")
+    expect(page.card("one", "stream")).to_have_text("after")
+    expect(page.run.locator(".card")).to_have_count(1)
+    expect(page.line("one", "path.shape.result")).to_have_count(1)
+    expect(page.part("notice")).to_contain_text("no longer held")
+
+
 def test_nothing_is_asked_after_404(open_page):
     """A run that the server does not know is lost, and not asked for again."""
-    page = open_page(f"/#{'0' * 32}")
+    page = open_page(f"/#{RUN}")
     page.wait_end("lost")
     asked = page.count_requests()
     page.page.wait_for_timeout(1500)
