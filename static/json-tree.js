@@ -1,4 +1,4 @@
-/* JSON as a tree that folds, every value as it was written. What is folded is not built yet. */
+/* JSON as a tree that folds, as it was written. What is folded is not built yet. */
 
 import {clip, members} from './body-text.js'
 import {make} from './template.js'

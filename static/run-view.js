@@ -27,7 +27,7 @@ export function createRunView(run, url, {known, onChange, onAgain, announce, tit
 	const dirty = new Set()
 	const cards = new Map() // by row
 	let model = new RunModel()
-	let zero // performance.now() at second 0
+	let zero = Infinity // performance.now() at second 0
 	let stream, drawing, ticking
 	let missing // what is said of a log that was trimmed
 
